@@ -1,0 +1,241 @@
+//! What a kit is, and the rules of its stock. Pure.
+
+use contracts::{
+    Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored,
+    ids::{MemberId, OrderId, ProductId, SellerId},
+};
+use kernel::Recorded;
+use serde::{Deserialize, Serialize};
+
+/// What the seller says of a kit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// What it is called.
+    pub name: String,
+    /// What is in it.
+    pub description: Option<String>,
+    /// What one costs, in KRW.
+    pub price: u64,
+    /// How many there are.
+    pub stock: u32,
+    /// Where a picture of it is.
+    pub image_url: Option<String>,
+}
+
+/// A kit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Its id.
+    pub product_id: ProductId,
+    /// Whose it is.
+    pub seller_id: SellerId,
+    /// What the seller says of it.
+    #[serde(flatten)]
+    pub description: Description,
+    /// When it was registered.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+}
+
+/// What an order took of a product's stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taking {
+    /// The order.
+    pub order_id: OrderId,
+    /// The product.
+    pub product_id: ProductId,
+    /// How many kits.
+    pub quantity: u32,
+    /// Whether they were given back.
+    pub restored: bool,
+}
+
+/// What a decision is about: a product, and what the order in question took of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shelf {
+    /// The product, if it exists.
+    pub product: Option<Product>,
+    /// What the order took, if it did.
+    pub taking: Option<Taking>,
+}
+
+/// Changes to what the seller says of a kit; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description, or none any more.
+    pub description: Option<Option<String>>,
+    /// A new price, in KRW.
+    pub price: Option<u64>,
+    /// A new stock.
+    pub stock: Option<u32>,
+    /// A new picture, or none any more.
+    pub image_url: Option<Option<String>>,
+}
+
+/// What the context can be told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A seller registers a kit.
+    Register {
+        /// The new kit's id.
+        product_id: ProductId,
+        /// Whose it is.
+        seller_id: SellerId,
+        /// What the seller says of it.
+        description: Description,
+    },
+    /// A seller changes a kit.
+    Modify(Changes),
+    /// An order was paid: take its kits.
+    Take {
+        /// The order.
+        order_id: OrderId,
+        /// Whose it is.
+        member_id: MemberId,
+        /// The product.
+        product_id: ProductId,
+        /// How many kits.
+        quantity: u32,
+    },
+    /// An order's payment was cancelled: give back what it took.
+    Restore,
+}
+
+/// Why a command is not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such product.
+    #[error("there is no such product")]
+    Unknown,
+    /// There is one with this id already.
+    #[error("there is a product with this id already")]
+    Exists,
+}
+
+/// What happens when the command is carried out.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn decide(shelf: &Shelf, command: Command) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Register { product_id, seller_id, description } => match &shelf.product {
+            Some(_) => Err(Refusal::Exists),
+            None => Ok(vec![registered(product_id, seller_id, description)]),
+        },
+        Command::Modify(changes) => {
+            let product = shelf.product.as_ref().ok_or(Refusal::Unknown)?;
+            let description = changes.apply(product.description.clone());
+            if description == product.description {
+                return Ok(vec![]);
+            }
+            Ok(vec![modified(product, description)])
+        }
+        Command::Take { order_id, member_id, product_id, quantity } => {
+            if shelf.taking.is_some() {
+                return Ok(vec![]);
+            }
+            let stock = shelf.product.as_ref().map_or(0, |product| product.description.stock);
+            Ok(vec![match stock.checked_sub(quantity) {
+                Some(stock) => StockDecreased { order_id, product_id, quantity, stock }.into(),
+                None => OutOfStock { order_id, product_id, member_id, quantity, stock }.into(),
+            }])
+        }
+        Command::Restore => match (&shelf.product, &shelf.taking) {
+            (Some(product), Some(taking)) if !taking.restored => Ok(vec![
+                StockRestored {
+                    order_id: taking.order_id.clone(),
+                    product_id: product.product_id.clone(),
+                    quantity: taking.quantity,
+                    stock: product.description.stock.saturating_add(taking.quantity),
+                }
+                .into(),
+            ]),
+            _ => Ok(vec![]),
+        },
+    }
+}
+
+/// The shelf after an event.
+pub fn evolve(mut shelf: Shelf, recorded: &Recorded) -> Shelf {
+    match &recorded.event {
+        Event::ProductRegistered(e) => {
+            shelf.product = Some(Product {
+                product_id: e.product_id.clone(),
+                seller_id: e.seller_id.clone(),
+                description: Description {
+                    name: e.name.clone(),
+                    description: e.description.clone(),
+                    price: e.price,
+                    stock: e.stock,
+                    image_url: e.image_url.clone(),
+                },
+                created_at: recorded.time.clone(),
+                updated_at: recorded.time.clone(),
+            });
+        }
+        Event::ProductModified(e) => {
+            if let Some(product) = &mut shelf.product {
+                product.description = Description {
+                    name: e.name.clone(),
+                    description: e.description.clone(),
+                    price: e.price,
+                    stock: e.stock,
+                    image_url: e.image_url.clone(),
+                };
+                product.updated_at.clone_from(&recorded.time);
+            }
+        }
+        Event::StockDecreased(e) => {
+            shelf.restock(e.stock, &recorded.time);
+            shelf.taking = Some(Taking {
+                order_id: e.order_id.clone(),
+                product_id: e.product_id.clone(),
+                quantity: e.quantity,
+                restored: false,
+            });
+        }
+        Event::StockRestored(e) => {
+            shelf.restock(e.stock, &recorded.time);
+            if let Some(taking) = &mut shelf.taking {
+                taking.restored = true;
+            }
+        }
+        _ => {}
+    }
+    shelf
+}
+
+impl Shelf {
+    fn restock(&mut self, stock: u32, time: &str) {
+        if let Some(product) = &mut self.product {
+            product.description.stock = stock;
+            product.updated_at = time.to_owned();
+        }
+    }
+}
+
+impl Changes {
+    fn apply(self, old: Description) -> Description {
+        Description {
+            name: self.name.unwrap_or(old.name),
+            description: self.description.unwrap_or(old.description),
+            price: self.price.unwrap_or(old.price),
+            stock: self.stock.unwrap_or(old.stock),
+            image_url: self.image_url.unwrap_or(old.image_url),
+        }
+    }
+}
+
+fn registered(product_id: ProductId, seller_id: SellerId, description: Description) -> Event {
+    let Description { name, description, price, stock, image_url } = description;
+    ProductRegistered { product_id, seller_id, name, description, price, stock, image_url }.into()
+}
+
+fn modified(product: &Product, description: Description) -> Event {
+    let (product_id, seller_id) = (product.product_id.clone(), product.seller_id.clone());
+    let Description { name, description, price, stock, image_url } = description;
+    ProductModified { product_id, seller_id, name, description, price, stock, image_url }.into()
+}

@@ -1,0 +1,219 @@
+//! Routes -> commands and queries.
+
+use crate::{
+    Products,
+    domain::{Changes, Command, Description, Product, Refusal, Shelf},
+    store::{self, ShelfKey},
+};
+use ::http::StatusCode;
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use contracts::ids::{ProductId, SellerId};
+use kernel::{
+    Failure, Kernel, Trace, Versioned,
+    http::{Answer, Begin, Body, Checks, IfMatch, Key, Page, Problem, Query, integer, optional_integer, patched},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The largest price of a kit, in KRW.
+const MOST_PRICE: i64 = 100_000_000;
+/// The largest stock of a kit.
+const MOST_STOCK: i64 = 1_000_000;
+
+/// The context's routes.
+pub fn routes(kernel: Arc<Kernel<Products>>) -> Router {
+    Router::new()
+        .route("/products", get(list).post(register))
+        .route("/products/{id}", get(show).patch(modify))
+        .with_state(kernel)
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    seller_id: String,
+    name: String,
+    description: Option<String>,
+    #[serde(deserialize_with = "integer")]
+    price: i64,
+    #[serde(deserialize_with = "integer")]
+    stock: i64,
+    image_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    #[serde(default, deserialize_with = "patched")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "patched")]
+    description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "optional_integer")]
+    price: Option<i64>,
+    #[serde(default, deserialize_with = "optional_integer")]
+    stock: Option<i64>,
+    #[serde(default, deserialize_with = "patched")]
+    image_url: Option<Option<String>>,
+}
+
+/// A kit as its readers see it.
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a ProductId,
+    seller_id: &'a SellerId,
+    #[serde(flatten)]
+    description: &'a Description,
+    version: i64,
+    created_at: &'a str,
+    updated_at: &'a str,
+}
+
+async fn register(
+    State(kernel): State<Arc<Kernel<Products>>>,
+    trace: Trace,
+    Key(key): Key,
+    Body(registration): Body<Registration>,
+) -> Result<Answer, Problem> {
+    let description = registration.check()?;
+    let seller_id = SellerId::new(&registration.seller_id);
+    loop {
+        let attempt = match kernel.begin(key.clone(), &registration, Uuid::now_v7().to_string()).await? {
+            Begin::New(attempt) => attempt,
+            Begin::Started(attempt) => return created(&find(&kernel, attempt.subject()).await?),
+            Begin::Answered(answer) => return Ok(answer),
+        };
+        let product_id = ProductId::new(attempt.subject());
+        let shelf = ShelfKey::product(&product_id);
+        let command = Command::Register { product_id, seller_id: seller_id.clone(), description: description.clone() };
+        let executed = match kernel.execute(&shelf, command, &trace, None, Some(&attempt)).await {
+            Err(Failure::KeyTaken) => continue,
+            other => other?,
+        };
+        let answer = created(&product(executed.state)?)?;
+        kernel.finish(&attempt, &answer).await?;
+        return Ok(answer);
+    }
+}
+
+async fn modify(
+    State(kernel): State<Arc<Kernel<Products>>>,
+    trace: Trace,
+    Path(id): Path<String>,
+    IfMatch(version): IfMatch,
+    Body(patch): Body<Patch>,
+) -> Result<Answer, Problem> {
+    let command = Command::Modify(patch.check()?);
+    let shelf = ShelfKey::product(&ProductId::new(id));
+    let executed = kernel.execute(&shelf, command, &trace, version, None).await?;
+    Ok(shown(StatusCode::OK, &product(executed.state)?))
+}
+
+async fn show(State(kernel): State<Arc<Kernel<Products>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
+    Ok(shown(StatusCode::OK, &find(&kernel, &id).await?))
+}
+
+async fn list(State(kernel): State<Arc<Kernel<Products>>>, query: Query) -> Result<Answer, Problem> {
+    let listing = query.listing(&["q"])?;
+    let products = store::list(&kernel, &listing).await?;
+    let views = products.iter().map(View::of).collect();
+    Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+}
+
+async fn find(kernel: &Kernel<Products>, id: &str) -> Result<Versioned<Product>, Problem> {
+    Ok(kernel.find::<Product>(&ProductId::new(id)).await?.ok_or(Refusal::Unknown)?)
+}
+
+fn product(shelf: Versioned<Shelf>) -> Result<Versioned<Product>, Refusal> {
+    let Versioned { version, value } = shelf;
+    Ok(Versioned { version, value: value.product.ok_or(Refusal::Unknown)? })
+}
+
+fn shown(status: StatusCode, product: &Versioned<Product>) -> Answer {
+    Answer::json(status, View::of(product)).version(product.version)
+}
+
+fn created(product: &Versioned<Product>) -> Result<Answer, Problem> {
+    Ok(shown(StatusCode::CREATED, product).location(format!("/products/{}", product.value.product_id)))
+}
+
+impl<'a> View<'a> {
+    fn of(Versioned { version, value }: &'a Versioned<Product>) -> Self {
+        Self {
+            id: &value.product_id,
+            seller_id: &value.seller_id,
+            description: &value.description,
+            version: *version,
+            created_at: &value.created_at,
+            updated_at: &value.updated_at,
+        }
+    }
+}
+
+impl Registration {
+    fn check(&self) -> Result<Description, Problem> {
+        let mut checks = Checks::default();
+        checks.id("seller_id", &self.seller_id);
+        check_texts(&mut checks, Some(&self.name), self.description.as_deref(), self.image_url.as_deref());
+        let price = check_price(&mut checks, self.price);
+        let stock = check_stock(&mut checks, self.stock);
+        checks.done()?;
+        Ok(Description {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            price,
+            stock,
+            image_url: self.image_url.clone(),
+        })
+    }
+}
+
+impl Patch {
+    fn check(self) -> Result<Changes, Problem> {
+        let mut checks = Checks::default();
+        let given = |text: &'_ Option<Option<String>>| text.clone().flatten();
+        let (description, image_url) = (given(&self.description), given(&self.image_url));
+        check_texts(&mut checks, self.name.as_deref(), description.as_deref(), image_url.as_deref());
+        let price = self.price.map(|price| check_price(&mut checks, price));
+        let stock = self.stock.map(|stock| check_stock(&mut checks, stock));
+        checks.done()?;
+        Ok(Changes { name: self.name, description: self.description, price, stock, image_url: self.image_url })
+    }
+}
+
+fn check_texts(checks: &mut Checks, name: Option<&str>, description: Option<&str>, image_url: Option<&str>) {
+    if let Some(name) = name {
+        checks.text("name", name, 1..=200);
+    }
+    if let Some(description) = description {
+        checks.text("description", description, 0..=4_000);
+    }
+    if let Some(url) = image_url {
+        let is_url = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+        let fits = is_url && url.len() <= 2_000 && url.bytes().all(|b| b.is_ascii_graphic());
+        checks.rule("image_url", fits, "must be an http(s) URL of at most 2000 characters");
+    }
+}
+
+fn check_price(checks: &mut Checks, price: i64) -> u64 {
+    checks.range("price", price, 1..=MOST_PRICE);
+    u64::try_from(price).unwrap_or_default()
+}
+
+fn check_stock(checks: &mut Checks, stock: i64) -> u32 {
+    checks.range("stock", stock, 0..=MOST_STOCK);
+    u32::try_from(stock).unwrap_or_default()
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::not_found("There is no such product."),
+            Refusal::Exists => Self::conflict("exists", "There is a product with this id already."),
+        }
+    }
+}

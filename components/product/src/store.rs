@@ -1,0 +1,80 @@
+//! Rows <-> state; see `sql/product.sql`.
+
+use crate::{
+    Products,
+    domain::{Product, Shelf, Taking},
+};
+use contracts::ids::{OrderId, ProductId};
+use kernel::{Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing};
+
+impl Entity for Product {
+    const KIND: &'static str = "product";
+    type Id = ProductId;
+
+    fn id(&self) -> &ProductId {
+        &self.product_id
+    }
+}
+
+impl Entity for Taking {
+    const KIND: &'static str = "taking";
+    type Id = OrderId;
+
+    fn id(&self) -> &OrderId {
+        &self.order_id
+    }
+}
+
+/// A product, and the order that takes of it, if one does.
+#[derive(Clone, Debug)]
+pub struct ShelfKey {
+    product: ProductId,
+    order: Option<OrderId>,
+}
+
+impl ShelfKey {
+    /// The product alone.
+    pub fn product(product: &ProductId) -> Self {
+        Self { product: product.clone(), order: None }
+    }
+
+    /// The product, and what the order took of it.
+    pub fn order(product: &ProductId, order: &OrderId) -> Self {
+        Self { product: product.clone(), order: Some(order.clone()) }
+    }
+}
+
+impl State for Shelf {
+    type Key = ShelfKey;
+
+    fn rows(key: &ShelfKey) -> Vec<RowKey> {
+        let mut rows = vec![RowKey::of::<Product>(&key.product)];
+        rows.extend(key.order.as_ref().map(RowKey::of::<Taking>));
+        rows
+    }
+
+    fn read(key: &ShelfKey, rows: &Rows) -> Result<Self, kernel::DataError> {
+        let taking = key.order.as_ref().map(|order| rows.get(order)).transpose()?.flatten();
+        Ok(Self { product: rows.get(&key.product)?, taking })
+    }
+
+    fn write(&self, rows: &mut Rows) -> Result<(), kernel::DataError> {
+        if let Some(product) = &self.product {
+            rows.put(product)?;
+        }
+        if let Some(taking) = &self.taking {
+            rows.put(taking)?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of the catalogue, newest first; with a text, only kits whose name or description has it.
+pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Versioned<Product>>, Error> {
+    // instr, not LIKE: what is searched for may have % and _ in it.
+    let sql = "SELECT product_id FROM product_product WHERE product_id < coalesce(?1, '~') AND (?2 IS NULL \
+        OR instr(lower(name), lower(?2)) OR instr(lower(coalesce(description, '')), lower(?2))) \
+        ORDER BY product_id DESC LIMIT ?3";
+    let parameters = vec![listing.after.clone().into(), listing.filter("q").into(), listing.fetch().into()];
+    kernel.select(sql, parameters).await
+}

@@ -1,0 +1,44 @@
+//! A lock between the requests of one instance.
+//!
+//! A request cannot wake another one: each is a task of its own to the host, and wit-bindgen's `inter-task-wakeup`
+//! traps on wasmtime 48 (docs/decisions/0002-waiting-within-an-instance.md). So whoever waits looks again after a
+//! moment.
+
+use crate::{database::jitter, platform::Platform};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// How long to wait before looking again. The host's timers have a resolution of a millisecond.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// One at a time.
+#[derive(Default)]
+pub(crate) struct Gate(AtomicBool);
+
+/// Having passed the gate. It opens again when this is dropped, also by a request that was given up.
+pub(crate) struct Passed<'a>(&'a AtomicBool);
+
+impl Gate {
+    /// Passes, if nobody else is inside.
+    pub(crate) fn try_pass(&self) -> Option<Passed<'_>> {
+        (!self.0.swap(true, Ordering::SeqCst)).then_some(Passed(&self.0))
+    }
+
+    /// Whether somebody is inside.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a moment.
+    pub(crate) async fn moment(platform: &dyn Platform) {
+        platform.sleep(jitter(MOMENT)).await;
+    }
+}
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}

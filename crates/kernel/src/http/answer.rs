@@ -1,0 +1,108 @@
+//! What a route answers when all went well, or as it should.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A JSON answer. Can be kept, so that a repeated request gets the same one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    status: u16,
+    content_type: String,
+    etag: Option<String>,
+    location: Option<String>,
+    retry_after: Option<u64>,
+    correlation_id: Option<String>,
+    body: Value,
+}
+
+impl Answer {
+    /// An answer with this body.
+    pub fn json(status: StatusCode, body: impl Serialize) -> Self {
+        Self {
+            status: status.as_u16(),
+            content_type: "application/json".into(),
+            etag: None,
+            location: None,
+            retry_after: None,
+            correlation_id: None,
+            // Views are plain structs with string keys: they can always be written.
+            body: serde_json::to_value(body).unwrap_or_default(),
+        }
+    }
+
+    /// 200 with this body.
+    pub fn ok(body: impl Serialize) -> Self {
+        Self::json(StatusCode::OK, body)
+    }
+
+    pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>) -> Self {
+        Self { content_type: "application/problem+json".into(), retry_after, ..Self::json(status, body) }
+    }
+
+    /// With the resource's version as its `ETag`.
+    pub fn version(mut self, version: i64) -> Self {
+        self.etag = Some(format!("\"{version}\""));
+        self
+    }
+
+    /// With the `Location` of what was created.
+    pub fn location(mut self, location: String) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// About this order: the correlation id of the answer, unless the caller gave one.
+    pub fn about(mut self, order_id: &str) -> Self {
+        self.correlation_id = Some(order_id.to_owned());
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(super) fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+
+    /// The answer on the wire. A problem carries the correlation id in its body, too.
+    pub(super) fn write(mut self, correlation_id: &str) -> Response {
+        if self.content_type == "application/problem+json"
+            && let Some(body) = self.body.as_object_mut()
+        {
+            body.insert("correlation_id".into(), correlation_id.into());
+        }
+        let status = self.status();
+        let mut response = Response::new(Body::from(self.body.to_string()));
+        *response.status_mut() = status;
+        let retry_after = self.retry_after.map(|seconds| seconds.to_string());
+        let headers = [
+            (header::CONTENT_TYPE, Some(self.content_type)),
+            (header::ETAG, self.etag),
+            (header::LOCATION, self.location),
+            (header::RETRY_AFTER, retry_after),
+        ];
+        for (name, value) in headers {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// The layer around all routes writes it, for it knows the correlation id.
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,148 @@
+//! The layer around all routes: correlation in and out, problems for what no route answered, the size of bodies.
+
+use super::{Answer, BODY_LIMIT, Problem};
+use crate::{
+    Context, Kernel,
+    correlation::{CORRELATION_HEADER, Trace},
+    log_line::{self, Level},
+};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
+use serde_json::json;
+use std::{convert::Infallible, sync::Arc};
+use tower::ServiceExt;
+
+/// Where the journal makes a context catch up. No public route leads there.
+pub const CATCH_UP: &str = "/internal/catch-up";
+
+/// A larger body than this is not even read to its end, in bytes.
+const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The routes of a context, complete with the answers for what they do not have.
+pub fn app(routes: Router) -> Router {
+    routes.fallback(async || Problem::not_found("There is nothing at this address.")).method_not_allowed_fallback(
+        async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "See the `Allow` header for what works here.",
+            )
+        },
+    )
+}
+
+/// The routes of a context: its own, and the ones that only other components reach, by service chaining.
+pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Router) -> Router {
+    let catch_up = async |State(kernel): State<Arc<Kernel<C>>>| match kernel.settle().await {
+        Ok(position) => Answer::ok(position),
+        Err(error) => Problem::from(error).answer(),
+    };
+    app(routes.route(CATCH_UP, post(catch_up).with_state(kernel.clone())))
+}
+
+/// Answers a request.
+pub async fn serve<B>(context: &str, app: Router, request: Request<B>) -> Response
+where
+    B: axum::body::HttpBody<Data = Bytes> + Unpin,
+{
+    let (mut parts, body) = request.into_parts();
+    let trace = Trace::of_request(&parts.headers);
+    let began = std::time::Instant::now();
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    parts.extensions.insert(trace.clone());
+    let response = match collect(body).await {
+        Ok(bytes) => {
+            let request = Request::from_parts(parts, Body::from(bytes));
+            app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let response = write(response, &trace);
+    let status = response.status();
+    // Reading is not worth a line while it goes well.
+    if status.is_server_error() || !method.is_safe() {
+        let level = if status.is_server_error() { Level::Error } else { Level::Info };
+        let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
+        let fields = json!({
+            "method": method.as_str(), "path": path, "status": status.as_u16(),
+            "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
+        });
+        log_line::write(level, context, "request", fields);
+    }
+    response
+}
+
+/// The whole body, if it is not too large. What is too large is read on for a while, so that the client has an ear for
+/// the answer.
+async fn collect<B>(mut body: B) -> Result<Bytes, Problem>
+where
+    B: axum::body::HttpBody<Data = Bytes> + Unpin,
+{
+    let mut bytes = Vec::new();
+    let mut read = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Problem::malformed("The body broke off."));
+        };
+        let Some(data) = frame.data_ref() else { continue };
+        read = read.saturating_add(data.len());
+        if read <= BODY_LIMIT {
+            bytes.extend_from_slice(data);
+        } else if read > DRAIN_LIMIT {
+            break;
+        }
+    }
+    if read > BODY_LIMIT {
+        let detail = format!("The body may have {BODY_LIMIT} bytes at most.");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
+    }
+    Ok(bytes.into())
+}
+
+/// Writes the answer that a route gave, or a problem for what axum refused by itself, with the correlation id.
+fn write(mut response: Response, trace: &Trace) -> Response {
+    let answer = response.extensions_mut().remove::<Answer>();
+    let status = response.status();
+    let answer = match answer {
+        Some(answer) => Some(answer),
+        // Such as a path whose escapes are no UTF-8.
+        None if status.is_client_error() => {
+            Some(Problem::new(status, "malformed", "The request could not be understood.").answer())
+        }
+        None if status.is_server_error() => {
+            Some(Problem::new(status, "internal", "Something went wrong on our side.").answer())
+        }
+        None => None,
+    };
+    let correlation_id = match answer.as_ref().and_then(Answer::correlation_id) {
+        Some(order_id) if !trace.given => order_id.to_owned(),
+        _ => trace.correlation_id.clone(),
+    };
+    if let Some(answer) = answer {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = answer.write(&correlation_id);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&correlation_id) {
+        response.headers_mut().insert(CORRELATION_HEADER, value);
+    }
+    response
+}
+
+/// The trace of the request that is being answered.
+impl<S: Send + Sync> FromRequestParts<S> for Trace {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Trace>().cloned().unwrap_or_else(Trace::own))
+    }
+}

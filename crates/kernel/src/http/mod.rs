@@ -1,0 +1,15 @@
+//! What all routes share: answers, problems, bodies, queries, correlation.
+
+mod answer;
+mod extract;
+pub(crate) mod layer;
+mod problem;
+
+pub use crate::idempotency::{Attempt, Begin};
+pub use answer::Answer;
+pub use extract::{Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, optional_integer, patched};
+pub use layer::{CATCH_UP, app, context, serve};
+pub use problem::{FieldError, Problem};
+
+/// The largest body that is read, in bytes.
+pub const BODY_LIMIT: usize = 64 * 1024;

@@ -1,0 +1,146 @@
+//! Problems: every error is `application/problem+json` (RFC 9457).
+
+use super::Answer;
+use crate::{
+    database::DatabaseError,
+    kernel::{Error, Failure},
+    log_line::{self, Level},
+};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Its name.
+    pub field: String,
+    /// What it should be.
+    pub message: String,
+}
+
+/// A problem as the client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<u64>,
+    about: Option<String>,
+}
+
+impl Problem {
+    /// A problem of this status; `kind` names it in its `type`, `detail` says what to do.
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into(), errors: vec![], retry_after: None, about: None }
+    }
+
+    /// 400: the request is not of the form that it should have.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// 409: not in the state that it is in.
+    pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, detail)
+    }
+
+    /// 422: understood, but against the rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = "Some fields are not as they should be; see `errors`.";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// 422 for one field.
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// 503: come back in so many seconds.
+    pub fn unavailable(kind: &'static str, detail: impl Into<String>, retry_after: u64) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail) }
+    }
+
+    /// With the fields that are wrong.
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// About this order.
+    pub fn about(mut self, order_id: &str) -> Self {
+        self.about = Some(order_id.to_owned());
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As an answer.
+    pub fn answer(&self) -> Answer {
+        let mut body = json!({
+            "type": format!("/problems/{}", self.kind),
+            "title": self.status.canonical_reason().unwrap_or("Problem"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let (false, Some(body)) = (self.errors.is_empty(), body.as_object_mut()) {
+            body.insert("errors".into(), json!(self.errors));
+        }
+        let answer = Answer::problem(self.status, body, self.retry_after);
+        match &self.about {
+            Some(order_id) => answer.about(order_id),
+            None => answer,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.answer().into_response()
+    }
+}
+
+/// The client learns that it failed and whether to come back; the log line tells why.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        log_line::write(Level::Error, "kernel", "a request failed", json!({"error": error.to_string()}));
+        match error {
+            Error::Contended | Error::Database(DatabaseError::Unavailable(_)) => {
+                Self::unavailable("busy", "The shop is too busy at the moment. Nothing was changed; try again.", 1)
+            }
+            Error::NewerSchema { .. } => {
+                Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
+            }
+            Error::Database(_) | Error::Data(_) | Error::Missing(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
+            }
+        }
+    }
+}
+
+impl<R: Into<Problem>> From<Failure<R>> for Problem {
+    fn from(failure: Failure<R>) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into(),
+            Failure::Stale { actual } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "stale",
+                format!("It has version {actual} by now. Read it again and decide anew."),
+            ),
+            Failure::KeyTaken => {
+                Self::conflict("key-in-use", "Another request with this Idempotency-Key is being worked on. Try again.")
+            }
+            Failure::Failed(error) => error.into(),
+        }
+    }
+}

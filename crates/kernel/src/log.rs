@@ -1,0 +1,162 @@
+//! The log: what happened, in order.
+
+use crate::{
+    Recorded, Trace,
+    context::sql_name,
+    database,
+    kernel::Error,
+    migration,
+    platform::{Platform, Row, Value},
+};
+use contracts::Event;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+const SQL: &str = include_str!("../../../sql/log.sql");
+const VERSION: i64 = 1;
+
+/// The columns of an event, in the order in which [`recorded`] reads them.
+pub(crate) const COLUMNS: &str = "seq, id, source, type, time, correlation_id, causation_id, traceparent, data";
+
+/// The log as outsiders read it.
+pub struct Log {
+    platform: Arc<dyn Platform>,
+}
+
+impl Log {
+    /// Opens the log; makes it, if this is the first time that anybody does.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written, or its log is newer than this code.
+    pub async fn open(platform: Arc<dyn Platform>) -> Result<Self, Error> {
+        migrate(&*platform).await?;
+        Ok(Self { platform })
+    }
+
+    /// Up to `limit` events after `after`, each with its source; of one order, if it is given.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn events(
+        &self,
+        after: i64,
+        order_id: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Recorded)>, Error> {
+        let filter = if order_id.is_some() { "subject = ?3 AND" } else { "" };
+        let sql = format!("SELECT {COLUMNS} FROM event WHERE {filter} seq > ?1 ORDER BY seq LIMIT ?2");
+        let mut parameters = vec![after.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+        parameters.extend(order_id.map(Value::from));
+        database::query(&*self.platform, &sql, parameters).await?.iter().map(|row| recorded(row)).collect()
+    }
+
+    /// The sequence number of the newest event; 0 while there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn head(&self) -> Result<i64, Error> {
+        head(&*self.platform).await
+    }
+}
+
+pub(crate) async fn migrate(platform: &dyn Platform) -> Result<(), Error> {
+    migration::migrate(platform, "log", VERSION, &[SQL.to_owned()]).await
+}
+
+pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {
+    let rows = database::query(platform, "SELECT coalesce(max(seq), 0) FROM event", vec![]).await?;
+    Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
+}
+
+/// An event from a row of [`COLUMNS`], with its source.
+pub(crate) fn recorded(row: &[Value]) -> Result<(String, Recorded), Error> {
+    let text = |index: usize| row.get(index).and_then(Value::text).unwrap_or_default().to_owned();
+    let data = serde_json::from_str(&text(8))?;
+    let recorded = Recorded {
+        seq: row.first().and_then(Value::integer),
+        id: text(1),
+        time: text(4),
+        correlation_id: text(5),
+        causation_id: text(6),
+        traceparent: text(7),
+        event: Event::from_parts(&text(3), data)?,
+    };
+    Ok((text(2), recorded))
+}
+
+/// What a consumer finds in the log: one snapshot of its cursor, the log's end, and the events in between.
+pub(crate) struct Unread {
+    pub position: i64,
+    pub head: i64,
+    pub events: Vec<Recorded>,
+}
+
+/// How many events that do not concern a context may pile up behind its cursor before it steps over them.
+const STRIDE: i64 = 1_000;
+
+impl Unread {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.events.is_empty() && self.head - self.position < STRIDE
+    }
+}
+
+/// The statement behind [`unread`], for a context and the types that it consumes.
+pub(crate) fn unread_sql(context: &str, consumes: &[&str], limit: usize) -> String {
+    let types = types(consumes);
+    let cursor = format!("{}_cursor", sql_name(context));
+    format!(
+        "SELECT position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+         FROM {cursor} UNION ALL \
+         SELECT * FROM (SELECT {COLUMNS} FROM event WHERE seq > (SELECT position FROM {cursor}) AND type IN ({types}) \
+         ORDER BY seq LIMIT {limit})"
+    )
+}
+
+pub(crate) fn unread(rows: &[Row]) -> Result<Unread, Error> {
+    let Some((first, events)) = rows.split_first() else {
+        return Err(Error::Missing("the context's cursor"));
+    };
+    let integer = |index: usize| first.get(index).and_then(Value::integer).unwrap_or(0);
+    let events = events.iter().map(|row| Ok(recorded(row)?.1)).collect::<Result<_, Error>>()?;
+    Ok(Unread { position: integer(0), head: integer(1), events })
+}
+
+/// Types of events as a list of SQL literals.
+pub(crate) fn types(types: &[&str]) -> String {
+    let quoted: Vec<String> = types.iter().map(|name| format!("'{name}'")).collect();
+    quoted.join(", ")
+}
+
+/// An event that is about to be appended.
+pub(crate) fn fresh(event: Event, trace: &Trace, id: uuid::Uuid, time: &str) -> Recorded {
+    // The order is the key of everything that follows from it; the catalogue goes by the conversation.
+    let correlation_id = event.order_id().map_or(trace.correlation_id.clone(), |order| order.to_string());
+    Recorded {
+        seq: None,
+        id: id.to_string(),
+        time: time.to_owned(),
+        correlation_id,
+        causation_id: trace.causation_id.clone(),
+        traceparent: trace.traceparent.clone(),
+        event,
+    }
+}
+
+/// The events as the unit of work takes them.
+pub(crate) fn to_json(context: &str, events: &[Recorded]) -> serde_json::Result<Vec<Json>> {
+    let json = |recorded: &Recorded| {
+        Ok(json!({
+            "id": recorded.id,
+            "source": format!("/mealkit/{context}"),
+            "type": recorded.event.event_type(),
+            "subject": recorded.event.subject(),
+            "time": recorded.time,
+            "correlation_id": recorded.correlation_id,
+            "causation_id": recorded.causation_id,
+            "traceparent": recorded.traceparent,
+            "data": recorded.event.data()?,
+        }))
+    };
+    events.iter().map(json).collect()
+}

@@ -1,0 +1,103 @@
+//! What a context needs of the world around it, as one port. Spin is one adapter ([`crate::spin`]), the native tests'
+//! stand-in another ([`crate::testing`]).
+
+use axum::body::Bytes;
+use futures::future::BoxFuture;
+use std::time::{Duration, SystemTime};
+
+/// A value in a row or a parameter of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// SQL's NULL.
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Value {
+    /// The text in it, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer in it, if it is one.
+    pub fn integer(&self) -> Option<i64> {
+        match self {
+            Value::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(integer: i64) -> Self {
+        Value::Integer(integer)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// A row of an answer.
+pub type Row = Vec<Value>;
+
+/// The world around a context. Every error is the platform's own message.
+pub trait Platform: Send + Sync + 'static {
+    /// Runs one statement on the default database and returns all its rows.
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>>;
+
+    /// Sends a request and returns the whole answer. It waits as long as the other side takes.
+    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>>;
+
+    /// Reads a key of the default key-value store.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>>;
+
+    /// Writes a key of the default key-value store.
+    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Publishes on a Redis channel.
+    fn publish<'a>(&'a self, address: &'a str, channel: &'a str, payload: Vec<u8>)
+    -> BoxFuture<'a, Result<(), String>>;
+
+    /// A variable of the component; `None` when the manifest has none of that name.
+    fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>>;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// What time it is.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// A variable that is a number; `default` when it is missing or is none.
+pub async fn number(platform: &dyn Platform, name: &str, default: u64) -> u64 {
+    let text = platform.variable(name).await;
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+}
+
+/// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.
+pub fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}

@@ -1,0 +1,136 @@
+//! Rows and what a context makes of them.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Something that is kept in a row of its own: `{context}_row` in SQL.
+pub trait Entity: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
+    /// The row's kind, as the context's SQL file names it.
+    const KIND: &'static str;
+    /// Its id within the context.
+    type Id: AsRef<str> + Clone + Send + Sync + 'static;
+
+    /// The id of this one.
+    fn id(&self) -> &Self::Id;
+}
+
+/// Which row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey {
+    /// The entity's kind.
+    pub kind: &'static str,
+    /// The entity's id.
+    pub id: String,
+}
+
+impl RowKey {
+    /// The row of an entity.
+    pub fn of<E: Entity>(id: &E::Id) -> Self {
+        Self { kind: E::KIND, id: id.as_ref().to_owned() }
+    }
+}
+
+/// An entity with the version of its row, which counts its changes from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The version.
+    pub version: i64,
+    /// The entity.
+    pub value: T,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Row {
+    version: i64,
+    json: Option<Value>,
+    changed: bool,
+}
+
+/// The rows that a batch of decisions works on.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(BTreeMap<RowKey, Row>);
+
+impl Rows {
+    pub(crate) fn insert(&mut self, key: RowKey, version: i64, json: Value) {
+        self.0.insert(key, Row { version, json: Some(json), changed: false });
+    }
+
+    /// The entity in a row, if there is one.
+    ///
+    /// # Errors
+    /// When the row is not of the entity's form.
+    pub fn get<E: Entity>(&self, id: &E::Id) -> serde_json::Result<Option<E>> {
+        let row = self.0.get(&RowKey::of::<E>(id));
+        row.and_then(|row| row.json.clone()).map(serde_json::from_value).transpose()
+    }
+
+    /// The version of a row; 0 when there is none.
+    pub fn version(&self, key: &RowKey) -> i64 {
+        self.0.get(key).map_or(0, |row| row.version)
+    }
+
+    /// Writes an entity into its row, if it differs from what is there.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn put<E: Entity>(&mut self, entity: &E) -> serde_json::Result<()> {
+        let json = serde_json::to_value(entity)?;
+        let row = self.0.entry(RowKey::of::<E>(entity.id())).or_default();
+        if row.json.as_ref() != Some(&json) {
+            row.json = Some(json);
+            row.changed = true;
+        }
+        Ok(())
+    }
+
+    /// The rows that changed since the last call, for a unit of work, each with its next version.
+    pub(crate) fn changes(&mut self) -> Vec<Value> {
+        let changed = self.0.iter_mut().filter(|(_, row)| row.changed);
+        changed
+            .map(|(key, row)| {
+                row.changed = false;
+                row.version += 1;
+                json!({"kind": key.kind, "id": key.id, "version": row.version, "row": row.json})
+            })
+            .collect()
+    }
+}
+
+/// What a context decides on: one entity, or several that change together.
+pub trait State: Default + Clone + PartialEq + Send + Sync + 'static {
+    /// Which one.
+    type Key: Clone + Send + Sync + 'static;
+
+    /// The rows that it consists of. The first one's version is the state's.
+    fn rows(key: &Self::Key) -> Vec<RowKey>;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When a row is not of its entity's form.
+    fn read(key: &Self::Key, rows: &Rows) -> serde_json::Result<Self>;
+
+    /// Writes it back.
+    ///
+    /// # Errors
+    /// When an entity cannot be written as JSON.
+    fn write(&self, rows: &mut Rows) -> serde_json::Result<()>;
+}
+
+/// Most contexts decide on one entity, which may not exist yet.
+impl<E: Entity> State for Option<E> {
+    type Key = E::Id;
+
+    fn rows(key: &E::Id) -> Vec<RowKey> {
+        vec![RowKey::of::<E>(key)]
+    }
+
+    fn read(key: &E::Id, rows: &Rows) -> serde_json::Result<Self> {
+        rows.get(key)
+    }
+
+    fn write(&self, rows: &mut Rows) -> serde_json::Result<()> {
+        self.as_ref().map_or(Ok(()), |entity| rows.put(entity))
+    }
+}

@@ -1,0 +1,225 @@
+//! Spin as the platform of a context, and the two ways in which Spin calls one.
+
+use crate::{
+    Context, Kernel,
+    http::{Problem, layer},
+    kernel::Error,
+    log_line::{self, Level},
+    platform::{Platform, Row, Value},
+};
+use axum::{Router, body::Bytes, response::Response};
+use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use serde_json::json;
+use spin_sdk::{
+    http::{FullBody, Request},
+    key_value, redis, sqlite, variables,
+};
+use std::{
+    any::Any,
+    cell::RefCell,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
+#[derive(Default)]
+struct Spin {
+    databases: Pool<sqlite::Connection>,
+    stores: Pool<key_value::Store>,
+    redis: Pool<redis::Connection>,
+}
+
+/// What is open and not in use. A connection does one thing at a time; whoever finds none opens another, so nobody
+/// waits, and one whose request was given up in the middle is not used again.
+struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Pool<T> {
+    fn take(&self) -> Option<T> {
+        self.0.lock().ok()?.pop()
+    }
+
+    fn put(&self, open: T) {
+        if let Ok(mut pool) = self.0.lock() {
+            pool.push(open);
+        }
+    }
+}
+
+impl Platform for Spin {
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>> {
+        Box::pin(async move {
+            let connection = match self.databases.take() {
+                Some(connection) => connection,
+                None => {
+                    let connection = sqlite::Connection::open_default().await.map_err(message)?;
+                    // We wait for the lock ourselves, without blocking a thread (see `database`).
+                    run(&connection, "PRAGMA busy_timeout = 0", vec![]).await?;
+                    connection
+                }
+            };
+            let rows = run(&connection, sql, parameters).await;
+            self.databases.put(connection);
+            rows
+        })
+    }
+
+    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>> {
+        Box::pin(async move {
+            let request = request.map(FullBody::new);
+            let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+            Ok(http::Response::from_parts(parts, body))
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
+        Box::pin(async move {
+            let store = self.store().await?;
+            let value = store.get(key).await.map_err(|error| error.to_string())?;
+            self.stores.put(store);
+            Ok(value)
+        })
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let store = self.store().await?;
+            store.set(key, value).await.map_err(|error| error.to_string())?;
+            self.stores.put(store);
+            Ok(())
+        })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        address: &'a str,
+        channel: &'a str,
+        payload: Vec<u8>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let connection = match self.redis.take() {
+                Some(connection) => connection,
+                None => redis::Connection::open(address).await.map_err(|error| error.to_string())?,
+            };
+            // A connection that failed is not put back: the next bell opens a new one.
+            connection.publish(channel, payload).await.map_err(|error| error.to_string())?;
+            self.redis.put(connection);
+            Ok(())
+        })
+    }
+
+    fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move { variables::get(name).await.ok() })
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(spin_sdk::time::sleep(duration))
+    }
+}
+
+impl Spin {
+    async fn store(&self) -> Result<key_value::Store, String> {
+        match self.stores.take() {
+            Some(store) => Ok(store),
+            None => key_value::Store::open_default().await.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// Runs a statement to its end: its errors come only then, and the connection is free again only then.
+async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String> {
+    let parameters = parameters.into_iter().map(|value| match value {
+        Value::Null => sqlite::Value::Null,
+        Value::Integer(integer) => sqlite::Value::Integer(integer),
+        Value::Text(text) => sqlite::Value::Text(text),
+    });
+    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(message)?;
+    let rows = result.collect().await.map_err(message)?;
+    let value = |value| match value {
+        sqlite::Value::Integer(integer) => Value::Integer(integer),
+        sqlite::Value::Text(text) => Value::Text(text),
+        sqlite::Value::Real(real) => Value::Text(real.to_string()),
+        sqlite::Value::Blob(_) | sqlite::Value::Null => Value::Null,
+    };
+    Ok(rows.into_iter().map(|row| row.values.into_iter().map(value).collect()).collect())
+}
+
+fn message(error: sqlite::Error) -> String {
+    match error {
+        sqlite::Error::Io(message) => message,
+        sqlite::Error::DatabaseFull => "database or disk is full".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A new view of Spin.
+pub fn platform() -> Arc<dyn Platform> {
+    Arc::new(Spin::default())
+}
+
+thread_local! {
+    /// What an instance keeps between its requests: the app of its one component.
+    static INSTANCE: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) };
+}
+
+/// A context with its routes.
+struct App<C: Context> {
+    kernel: Arc<Kernel<C>>,
+    router: Router,
+}
+
+async fn app<C: Context>(routes: fn(Arc<Kernel<C>>) -> Router) -> Result<Arc<App<C>>, Error> {
+    let kept = INSTANCE.with_borrow(Option::clone);
+    if let Some(app) = kept.and_then(|app| app.downcast::<App<C>>().ok()) {
+        return Ok(app);
+    }
+    // Two first requests may both come here; then the later one's is kept, and both are good.
+    let kernel = Kernel::<C>::open(platform()).await?;
+    let router = layer::context(&kernel, routes(kernel.clone()));
+    let app = Arc::new(App { kernel, router });
+    INSTANCE.set(Some(app.clone()));
+    Ok(app)
+}
+
+/// Answers an HTTP request to a context.
+pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> Router) -> Response {
+    match app(routes).await {
+        Ok(app) => {
+            let response = layer::serve(C::NAME, app.router.clone(), request).await;
+            if app.kernel.bell.is_due() {
+                // The answer does not wait for the bell.
+                wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
+            }
+            response
+        }
+        Err(error) => {
+            let answer = Problem::from(error).answer();
+            let unavailable = Router::new().fallback(async move || answer);
+            layer::serve(C::NAME, unavailable, request).await
+        }
+    }
+}
+
+/// Hears a bell: somebody appended to the log.
+///
+/// # Errors
+/// When the log could not be worked off. The next bell, query or command tries again.
+pub async fn wake<C: Context>() -> anyhow::Result<()> {
+    let kernel = Kernel::<C>::open(platform()).await?;
+    let done = kernel.catch_up().await;
+    // This instance ends when we return, so we wait for the bell.
+    kernel.bell.ring().await;
+    if let Err(error) = &done {
+        log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
+    }
+    done?;
+    Ok(())
+}
