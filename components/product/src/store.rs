@@ -5,7 +5,7 @@ use crate::{
     domain::{Product, Shelf, Taking},
 };
 use contracts::ids::{OrderId, ProductId};
-use kernel::{Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing};
+use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing, platform::Value};
 
 impl Entity for Product {
     const KIND: &'static str = "product";
@@ -53,12 +53,12 @@ impl State for Shelf {
         rows
     }
 
-    fn read(key: &ShelfKey, rows: &Rows) -> Result<Self, kernel::DataError> {
+    fn read(key: &ShelfKey, rows: &Rows) -> Result<Self, DataError> {
         let taking = key.order.as_ref().map(|order| rows.get(order)).transpose()?.flatten();
         Ok(Self { product: rows.get(&key.product)?, taking })
     }
 
-    fn write(&self, rows: &mut Rows) -> Result<(), kernel::DataError> {
+    fn write(&self, rows: &mut Rows) -> Result<(), DataError> {
         if let Some(product) = &self.product {
             rows.put(product)?;
         }
@@ -72,9 +72,14 @@ impl State for Shelf {
 /// A part of the catalogue, newest first; with a text, only kits whose name or description has it.
 pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Versioned<Product>>, Error> {
     // instr, not LIKE: what is searched for may have % and _ in it.
-    let sql = "SELECT product_id FROM product_product WHERE product_id < coalesce(?1, '~') AND (?2 IS NULL \
-        OR instr(lower(name), lower(?2)) OR instr(lower(coalesce(description, '')), lower(?2))) \
-        ORDER BY product_id DESC LIMIT ?3";
-    let parameters = vec![listing.after.clone().into(), listing.filter("q").into(), listing.fetch().into()];
-    kernel.select(sql, parameters).await
+    let base = match listing.filter("q") {
+        Some(_) => {
+            "SELECT product_id FROM product_product, (SELECT lower(?3) AS q) \
+             WHERE (instr(lower(name), q) OR instr(lower(coalesce(description, '')), q))"
+        }
+        None => "SELECT product_id FROM product_product WHERE true",
+    };
+    let (sql, mut parameters) = listing.select(base, "product_id", &[]);
+    parameters.extend(listing.filter("q").map(Value::from));
+    kernel.select(&sql, parameters).await
 }

@@ -3,6 +3,7 @@
 //! In JSON an [`Event`] is its data beside its type: `Event::from_parts("OrderPlaced", data)`. The golden files in
 //! `golden/` freeze that form.
 
+pub mod charge;
 pub mod ids;
 
 mod generated {

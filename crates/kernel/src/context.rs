@@ -2,8 +2,7 @@
 
 use crate::{Kernel, State, kernel::Error, rows};
 use contracts::Event;
-use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 use uuid::Uuid;
 
 /// An event with what the log says about it.
@@ -68,9 +67,9 @@ pub trait Context: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    fn settle(kernel: &Arc<Kernel<Self>>) -> BoxFuture<'_, Result<(), Error>> {
+    fn settle(kernel: &Arc<Kernel<Self>>) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = kernel;
-        Box::pin(async { Ok(()) })
+        async { Ok(()) }
     }
 }
 

@@ -171,8 +171,8 @@ impl<C: Context> Kernel<C> {
     }
 
     /// The world around the context.
-    pub fn platform(&self) -> &dyn Platform {
-        &*self.platform
+    pub fn platform(&self) -> &Arc<dyn Platform> {
+        &self.platform
     }
 
     /// Reads the log to its end and does what follows from it. Returns the sequence number up to which the
@@ -396,7 +396,11 @@ impl<C: Context> Kernel<C> {
         log::unread(&self.query(&self.statements.unread, vec![]).await?)
     }
 
-    pub(crate) async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, Error> {
+    /// Runs a statement on the context's own tables.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, Error> {
         Ok(database::query(&*self.platform, sql, parameters).await?)
     }
 

@@ -189,6 +189,32 @@ async fn app<C: Context>(routes: fn(Arc<Kernel<C>>) -> Router) -> Result<Arc<App
     Ok(app)
 }
 
+/// Answers an HTTP request to a component that is no context; `open` makes its routes, once for each instance.
+pub async fn serve_routes<F>(name: &str, request: Request, open: impl FnOnce(Arc<dyn Platform>) -> F) -> Response
+where
+    F: Future<Output = Result<Router, Error>>,
+{
+    let kept = INSTANCE.with_borrow(Option::clone);
+    let router = match kept.and_then(|app| app.downcast::<Router>().ok()) {
+        Some(router) => Router::clone(&router),
+        None => match open(platform()).await {
+            Ok(routes) => {
+                let router = layer::app(routes);
+                INSTANCE.set(Some(Arc::new(router.clone())));
+                router
+            }
+            Err(error) => unavailable(error),
+        },
+    };
+    layer::serve(name, router, request).await
+}
+
+/// What a component answers that cannot work.
+fn unavailable(error: Error) -> Router {
+    let answer = Problem::from(error).answer();
+    Router::new().fallback(async move || answer)
+}
+
 /// Answers an HTTP request to a context.
 pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> Router) -> Response {
     match app(routes).await {
@@ -200,11 +226,7 @@ pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> R
             }
             response
         }
-        Err(error) => {
-            let answer = Problem::from(error).answer();
-            let unavailable = Router::new().fallback(async move || answer);
-            layer::serve(C::NAME, unavailable, request).await
-        }
+        Err(error) => layer::serve(C::NAME, unavailable(error), request).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What comes in: bodies, queries, headers; each checked, each with a clear refusal.
 
 use super::{FieldError, Problem};
+use crate::platform::Value;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -200,9 +201,23 @@ impl Listing {
         self.filters.get(name).map(String::as_str)
     }
 
-    /// What to ask the database for: one item more than is shown tells whether there is a next page.
-    pub fn fetch(&self) -> i64 {
-        i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
+    /// The statement and its parameters for this part of a list: `base`, which ends in a condition, narrowed by the
+    /// filters that were given (each with its column), newest first by `order`. One item more than is shown tells
+    /// whether there is a next page.
+    pub fn select(&self, base: &str, order: &str, filters: &[(&str, &str)]) -> (String, Vec<Value>) {
+        let fetch = i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1);
+        // No id sorts behind a tilde.
+        let after = self.after.clone().unwrap_or_else(|| "~".into());
+        let mut parameters = vec![after.into(), fetch.into()];
+        let mut sql = format!("{base} AND {order} < ?1");
+        for (filter, column) in filters {
+            if let Some(value) = self.filter(filter) {
+                parameters.push(value.into());
+                sql.push_str(&format!(" AND {column} = ?{}", parameters.len()));
+            }
+        }
+        sql.push_str(&format!(" ORDER BY {order} DESC LIMIT ?2"));
+        (sql, parameters)
     }
 }
 
@@ -239,7 +254,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of what was fetched (see [`Listing::fetch`]); `cursor` names an item for `?after=`.
+    /// The page of what was fetched (see [`Listing::select`]); `cursor` names an item for `?after=`.
     pub fn new(mut items: Vec<T>, listing: &Listing, cursor: impl Fn(&T) -> String) -> Self {
         let more = items.len() > listing.limit;
         items.truncate(listing.limit);

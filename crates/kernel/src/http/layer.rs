@@ -19,8 +19,11 @@ use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 use tower::ServiceExt;
 
-/// Where the journal makes a context catch up. No public route leads there.
+/// Where the journal makes a context catch up and settle what is left open. No public route leads there.
 pub const CATCH_UP: &str = "/internal/catch-up";
+
+/// Where the journal rings when there is no Redis. No public route leads there.
+pub const BELL: &str = "/internal/bell";
 
 /// A larger body than this is not even read to its end, in bytes.
 const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
@@ -44,7 +47,12 @@ pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Router) -> Router {
         Ok(position) => Answer::ok(position),
         Err(error) => Problem::from(error).answer(),
     };
-    app(routes.route(CATCH_UP, post(catch_up).with_state(kernel.clone())))
+    let bell = async |State(kernel): State<Arc<Kernel<C>>>| match kernel.catch_up().await {
+        Ok(_) => Answer::ok(json!({})),
+        Err(error) => Problem::from(error).answer(),
+    };
+    let internal = Router::new().route(CATCH_UP, post(catch_up)).route(BELL, post(bell)).with_state(kernel.clone());
+    app(routes.merge(internal))
 }
 
 /// Answers a request.

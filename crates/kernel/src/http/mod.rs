@@ -8,7 +8,7 @@ mod problem;
 pub use crate::idempotency::{Attempt, Begin};
 pub use answer::Answer;
 pub use extract::{Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, optional_integer, patched};
-pub use layer::{CATCH_UP, app, context, serve};
+pub use layer::{BELL, CATCH_UP, app, context, serve};
 pub use problem::{FieldError, Problem};
 
 /// The largest body that is read, in bytes.

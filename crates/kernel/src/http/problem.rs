@@ -29,12 +29,13 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     about: Option<String>,
+    extensions: Vec<(&'static str, String)>,
 }
 
 impl Problem {
     /// A problem of this status; `kind` names it in its `type`, `detail` says what to do.
     pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), errors: vec![], retry_after: None, about: None }
+        Self { status, kind, detail: detail.into(), errors: vec![], retry_after: None, about: None, extensions: vec![] }
     }
 
     /// 400: the request is not of the form that it should have.
@@ -74,6 +75,12 @@ impl Problem {
         self
     }
 
+    /// With a member of its own (RFC 9457, section 3.2).
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.extensions.push((name, value.into()));
+        self
+    }
+
     /// About this order.
     pub fn about(mut self, order_id: &str) -> Self {
         self.about = Some(order_id.to_owned());
@@ -93,8 +100,11 @@ impl Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        if let (false, Some(body)) = (self.errors.is_empty(), body.as_object_mut()) {
-            body.insert("errors".into(), json!(self.errors));
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.extensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+            if !self.errors.is_empty() {
+                body.insert("errors".into(), json!(self.errors));
+            }
         }
         let answer = Answer::problem(self.status, body, self.retry_after);
         match &self.about {

@@ -1,0 +1,113 @@
+//! What my page shows of an order. Pure, and nothing but `evolve`: a read model decides nothing.
+
+use contracts::{
+    Event,
+    ids::{MemberId, OrderId, ProductId},
+};
+use kernel::Recorded;
+use serde::{Deserialize, Serialize};
+
+/// Something that happened to the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The event's place in the log.
+    pub seq: i64,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// When it happened.
+    pub at: String,
+}
+
+/// An order, as its member sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MyPage {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub member_id: MemberId,
+    /// The kit.
+    pub product_id: ProductId,
+    /// What the kit was called.
+    pub product_name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What they cost together, in KRW.
+    pub amount: u64,
+    /// Where to.
+    pub address: String,
+    /// The last four digits of the card, once it was asked.
+    pub card: Option<String>,
+    /// How the order stands.
+    pub order_status: String,
+    /// How its payment stands, once there is one.
+    pub payment_status: Option<String>,
+    /// How its delivery stands, once there is one.
+    pub delivery_status: Option<String>,
+    /// All that happened to it, in order.
+    pub timeline: Vec<Entry>,
+    /// When something last happened to it.
+    pub updated_at: String,
+}
+
+/// The page after an event.
+pub fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
+    let mut page = match (&recorded.event, page) {
+        (Event::OrderPlaced(e), None) => MyPage {
+            order_id: e.order_id.clone(),
+            member_id: e.member_id.clone(),
+            product_id: e.product_id.clone(),
+            product_name: e.product_name.clone(),
+            quantity: e.quantity,
+            amount: e.amount,
+            address: e.address.clone(),
+            card: None,
+            order_status: "pending".into(),
+            payment_status: None,
+            delivery_status: None,
+            timeline: vec![],
+            updated_at: String::new(),
+        },
+        (_, page) => page?,
+    };
+    match &recorded.event {
+        Event::OrderRejected(_) => page.order_becomes("rejected"),
+        Event::OrderCancelled(_) => page.order_becomes("cancelled"),
+        Event::PaymentCompleted(e) => {
+            page.order_becomes("paid");
+            page.payment_status = Some("completed".into());
+            page.card = Some(e.card.clone());
+        }
+        Event::PaymentDeclined(e) => {
+            page.payment_status = Some("declined".into());
+            page.card = Some(e.card.clone());
+        }
+        Event::PaymentCancelled(_) => page.payment_status = Some("cancelled".into()),
+        Event::DeliveryRequested(_) => {
+            page.order_becomes("delivery_requested");
+            page.delivery_status = Some("requested".into());
+        }
+        Event::DeliveryCompleted(_) => {
+            page.order_becomes("delivered");
+            page.delivery_status = Some("completed".into());
+        }
+        Event::DeliveryCancelled(_) => page.delivery_status = Some("cancelled".into()),
+        _ => {}
+    }
+    page.timeline.push(Entry {
+        seq: recorded.seq.unwrap_or_default(),
+        event_type: recorded.event.event_type().into(),
+        at: recorded.time.clone(),
+    });
+    page.updated_at.clone_from(&recorded.time);
+    Some(page)
+}
+
+impl MyPage {
+    /// What is final stays, as in the order itself.
+    fn order_becomes(&mut self, status: &str) {
+        if !matches!(self.order_status.as_str(), "delivered" | "rejected" | "cancelled") {
+            self.order_status = status.into();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! customer-center: my page. A materialized view of every order, built from the log alone: the contexts that own the
+//! data are never asked.
+
+pub mod domain;
+pub mod http;
+pub mod policy;
+mod rebuild;
+mod store;
+
+pub use policy::MyPages;
+
+#[cfg(target_family = "wasm")]
+mod entry {
+    #![allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
+    use super::{MyPages, http::routes};
+    use axum::{body::Bytes, response::Response};
+    use spin_sdk::{http::Request, http_service, redis_subscriber};
+
+    #[http_service]
+    async fn request(request: Request) -> Response {
+        kernel::spin::serve::<MyPages>(request, routes).await
+    }
+
+    #[redis_subscriber]
+    async fn bell(_: Bytes) -> anyhow::Result<()> {
+        kernel::spin::wake::<MyPages>().await
+    }
+}

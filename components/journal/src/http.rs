@@ -1,0 +1,85 @@
+//! Routes -> queries and bells.
+
+use crate::{contexts::Contexts, events::CloudEvent};
+use ::http::StatusCode;
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
+use kernel::{
+    Error, Log,
+    http::{Answer, FieldError, Page, Problem, Query},
+    platform::Platform,
+};
+use serde_json::{Map, json};
+use std::sync::Arc;
+
+/// How often `/catch-up` goes round: what one context appends, another has to hear.
+const ROUNDS: usize = 20;
+
+struct Journal {
+    log: Log,
+    contexts: Contexts,
+}
+
+/// The journal's routes.
+///
+/// # Errors
+/// When the log cannot be opened.
+pub async fn routes(platform: Arc<dyn Platform>) -> Result<Router, Error> {
+    let log = Log::open(platform.clone()).await?;
+    let journal = Journal { log, contexts: Contexts::find(platform).await };
+    Ok(Router::new()
+        .route("/", get(index))
+        .route("/events", get(events))
+        .route("/catch-up", post(catch_up))
+        // Anybody may ring: it makes the contexts look at the log, as every question to them does.
+        .route("/bell", post(bell))
+        .with_state(Arc::new(journal)))
+}
+
+/// What there is.
+async fn index() -> Answer {
+    let routes = ["/products", "/orders", "/payments", "/deliveries", "/mypages", "/notifications", "/events"];
+    Answer::ok(json!({"name": "mealkit", "routes": routes}))
+}
+
+async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Answer, Problem> {
+    let listing = query.listing(&["order_id"])?;
+    let after = listing.after.as_deref().map_or(Ok(0), |after| {
+        let sequence = after.parse().ok().filter(|sequence: &i64| *sequence >= 0);
+        sequence.ok_or_else(|| {
+            let errors = vec![FieldError { field: "after".into(), message: "must be a sequence number".into() }];
+            Problem::malformed("`after` must be a sequence number.").with_errors(errors)
+        })
+    })?;
+    let found = journal.log.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
+    let events = found.into_iter().map(|(source, event)| CloudEvent::new(source, event));
+    let events = events.collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
+    Ok(Answer::ok(Page::new(events, &listing, |event| event.sequence.to_string())))
+}
+
+async fn bell(State(journal): State<Arc<Journal>>) -> Answer {
+    journal.contexts.ring().await;
+    Answer::json(StatusCode::ACCEPTED, json!({}))
+}
+
+/// Makes every context catch up, until nothing new comes of it.
+async fn catch_up(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem> {
+    let mut contexts = journal.contexts.catch_up().await;
+    for _ in 0..ROUNDS {
+        let head = journal.log.head().await?;
+        if contexts.values().all(|at| at.as_ref().map_or(true, |at| at.lag == 0 && at.cursor == head)) {
+            break;
+        }
+        contexts = journal.contexts.catch_up().await;
+    }
+    let failed = contexts.values().any(Result::is_err);
+    let shown: Map<_, _> = contexts
+        .into_iter()
+        .map(|(name, at)| (name.to_owned(), at.map_or_else(|error| json!({"error": error}), |at| json!(at))))
+        .collect();
+    let status = if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Ok(Answer::json(status, json!({"contexts": shown})))
+}

@@ -1,0 +1,89 @@
+//! What a notification is. Pure.
+
+use contracts::{
+    Event, Notified, Recipient,
+    ids::{NotificationId, OrderId},
+};
+use kernel::Recorded;
+use serde::{Deserialize, Serialize};
+
+/// How far a notification has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is on the recipient's list.
+    Sent,
+}
+
+/// What somebody was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// The event that it is about.
+    pub cause_id: String,
+    /// Its id.
+    pub notification_id: NotificationId,
+    /// The order that it is about.
+    pub order_id: OrderId,
+    /// Whom it is for.
+    pub recipient: Recipient,
+    /// The type of the event that it is about.
+    pub event_type: String,
+    /// The text.
+    pub message: String,
+    /// How far it has come.
+    pub status: Status,
+    /// When it was sent.
+    pub created_at: String,
+}
+
+/// What the context can be told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Tell somebody what happened.
+    Notify {
+        /// The new notification's id.
+        notification_id: NotificationId,
+        /// The order that it is about.
+        order_id: OrderId,
+        /// Whom it is for.
+        recipient: Recipient,
+        /// The type of the event that it is about.
+        event_type: &'static str,
+        /// The text.
+        message: String,
+    },
+}
+
+/// There is nothing to refuse: a notification hurts nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {}
+
+/// What happens when the command is carried out.
+///
+/// # Errors
+/// Never.
+pub fn decide(notification: &Option<Notification>, command: Command) -> Result<Vec<Event>, Refusal> {
+    let Command::Notify { notification_id, order_id, recipient, event_type, message } = command;
+    // Nobody is told twice of the same event.
+    if notification.is_some() {
+        return Ok(vec![]);
+    }
+    Ok(vec![Notified { notification_id, order_id, recipient, event_type: event_type.into(), message }.into()])
+}
+
+/// The notification after an event.
+pub fn evolve(notification: Option<Notification>, recorded: &Recorded) -> Option<Notification> {
+    match &recorded.event {
+        Event::Notified(e) => Some(Notification {
+            cause_id: recorded.causation_id.clone(),
+            notification_id: e.notification_id.clone(),
+            order_id: e.order_id.clone(),
+            recipient: e.recipient.clone(),
+            event_type: e.event_type.clone(),
+            message: e.message.clone(),
+            status: Status::Sent,
+            created_at: recorded.time.clone(),
+        }),
+        _ => notification,
+    }
+}

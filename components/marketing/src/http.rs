@@ -1,0 +1,62 @@
+//! Routes -> queries.
+
+use crate::{
+    Marketing,
+    domain::{Notification, Refusal, Status},
+    store,
+};
+use axum::{Router, extract::State, routing::get};
+use contracts::{
+    Recipient,
+    ids::{NotificationId, OrderId},
+};
+use kernel::{
+    Kernel, Versioned,
+    http::{Answer, Page, Problem, Query},
+};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The context's routes.
+pub fn routes(kernel: Arc<Kernel<Marketing>>) -> Router {
+    Router::new().route("/notifications", get(list)).with_state(kernel)
+}
+
+/// A notification as its readers see it.
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a NotificationId,
+    order_id: &'a OrderId,
+    recipient: &'a Recipient,
+    event_type: &'a str,
+    message: &'a str,
+    status: Status,
+    created_at: &'a str,
+}
+
+async fn list(State(kernel): State<Arc<Kernel<Marketing>>>, query: Query) -> Result<Answer, Problem> {
+    let listing = query.listing(&["order_id", "recipient"])?;
+    let notifications = store::list(&kernel, &listing).await?;
+    let views = notifications.iter().map(View::of).collect();
+    Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+}
+
+impl<'a> View<'a> {
+    fn of(Versioned { value, .. }: &'a Versioned<Notification>) -> Self {
+        Self {
+            id: &value.notification_id,
+            order_id: &value.order_id,
+            recipient: &value.recipient,
+            event_type: &value.event_type,
+            message: &value.message,
+            status: value.status,
+            created_at: &value.created_at,
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {}
+    }
+}

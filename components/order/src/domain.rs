@@ -1,0 +1,247 @@
+//! What an order is, and what may become of it. Pure.
+
+use contracts::{
+    Event, OrderCancelled, OrderPlaced, OrderRejected,
+    ids::{MemberId, OrderId, ProductId, SellerId},
+};
+use kernel::Recorded;
+use serde::{Deserialize, Serialize};
+
+/// Why an order is rejected when its payment could not be had.
+pub const PAYMENT_UNAVAILABLE: &str = "payment_unavailable";
+/// Why an order is cancelled when there are not enough kits.
+pub const OUT_OF_STOCK: &str = "out_of_stock";
+
+/// How far an order has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Placed, not paid yet.
+    Pending,
+    /// Paid.
+    Paid,
+    /// Paid, and its delivery is on the way.
+    DeliveryRequested,
+    /// The member has it.
+    Delivered,
+    /// It could not be paid.
+    Rejected,
+    /// The member did not want it any more, or there were not enough kits.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether nothing can become of the order any more.
+    fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Rejected | Self::Cancelled)
+    }
+}
+
+/// A kit as the order's own copy of the catalogue has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kit {
+    /// Its id.
+    pub product_id: ProductId,
+    /// Whose it is.
+    pub seller_id: SellerId,
+    /// What it is called.
+    pub name: String,
+    /// What one costs, in KRW.
+    pub price: u64,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its id.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub member_id: MemberId,
+    /// Who sells the kit.
+    pub seller_id: SellerId,
+    /// The kit.
+    pub product_id: ProductId,
+    /// What the kit was called.
+    pub product_name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What one cost, in KRW.
+    pub unit_price: u64,
+    /// What they cost together, in KRW.
+    pub amount: u64,
+    /// Where to.
+    pub address: String,
+    /// How far it has come.
+    pub status: Status,
+    /// Why it was rejected or cancelled.
+    pub reason: Option<String>,
+    /// When it was placed.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+}
+
+/// What a decision is about: an order, and the kit that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desk {
+    /// The order, if it was placed.
+    pub order: Option<Order>,
+    /// The kit, if the catalogue has it.
+    pub kit: Option<Kit>,
+}
+
+/// What the context can be told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A member orders a kit.
+    Place {
+        /// The new order's id.
+        order_id: OrderId,
+        /// Whose it is.
+        member_id: MemberId,
+        /// How many kits.
+        quantity: u32,
+        /// Where to.
+        address: String,
+    },
+    /// The order could not be paid.
+    Reject {
+        /// Why.
+        reason: String,
+    },
+    /// The order is not wanted any more, or cannot be had.
+    Cancel {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// Why a command is not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such order.
+    #[error("there is no such order")]
+    Unknown,
+    /// There is one with this id already.
+    #[error("there is an order with this id already")]
+    Exists,
+    /// The catalogue does not have the kit.
+    #[error("there is no such product")]
+    NoSuchProduct,
+    /// It was delivered.
+    #[error("the order was delivered, so it cannot be cancelled any more")]
+    Delivered,
+    /// It was rejected.
+    #[error("the order was rejected, so there is nothing to cancel")]
+    Rejected,
+}
+
+/// What happens when the command is carried out.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn decide(desk: &Desk, command: Command) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Place { order_id, member_id, quantity, address } => {
+            if desk.order.is_some() {
+                return Err(Refusal::Exists);
+            }
+            let kit = desk.kit.as_ref().ok_or(Refusal::NoSuchProduct)?;
+            Ok(vec![
+                OrderPlaced {
+                    order_id,
+                    member_id,
+                    seller_id: kit.seller_id.clone(),
+                    product_id: kit.product_id.clone(),
+                    product_name: kit.name.clone(),
+                    quantity,
+                    unit_price: kit.price,
+                    amount: kit.price.saturating_mul(u64::from(quantity)),
+                    address,
+                }
+                .into(),
+            ])
+        }
+        Command::Reject { reason } => {
+            let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
+            // Paid after all, or closed by somebody else: then there is nothing to reject.
+            if order.status != Status::Pending {
+                return Ok(vec![]);
+            }
+            let (order_id, member_id) = (order.order_id.clone(), order.member_id.clone());
+            Ok(vec![OrderRejected { order_id, member_id, reason }.into()])
+        }
+        Command::Cancel { reason } => {
+            let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
+            match order.status {
+                Status::Delivered => Err(Refusal::Delivered),
+                Status::Rejected => Err(Refusal::Rejected),
+                Status::Cancelled => Ok(vec![]),
+                Status::Pending | Status::Paid | Status::DeliveryRequested => {
+                    let (order_id, member_id) = (order.order_id.clone(), order.member_id.clone());
+                    Ok(vec![OrderCancelled { order_id, member_id, reason }.into()])
+                }
+            }
+        }
+    }
+}
+
+/// The desk after an event.
+pub fn evolve(mut desk: Desk, recorded: &Recorded) -> Desk {
+    let time = &recorded.time;
+    match &recorded.event {
+        Event::ProductRegistered(e) => {
+            desk.kit = Some(Kit {
+                product_id: e.product_id.clone(),
+                seller_id: e.seller_id.clone(),
+                name: e.name.clone(),
+                price: e.price,
+            });
+        }
+        Event::ProductModified(e) => {
+            desk.kit = Some(Kit {
+                product_id: e.product_id.clone(),
+                seller_id: e.seller_id.clone(),
+                name: e.name.clone(),
+                price: e.price,
+            });
+        }
+        Event::OrderPlaced(e) => {
+            desk.order = Some(Order {
+                order_id: e.order_id.clone(),
+                member_id: e.member_id.clone(),
+                seller_id: e.seller_id.clone(),
+                product_id: e.product_id.clone(),
+                product_name: e.product_name.clone(),
+                quantity: e.quantity,
+                unit_price: e.unit_price,
+                amount: e.amount,
+                address: e.address.clone(),
+                status: Status::Pending,
+                reason: None,
+                created_at: time.clone(),
+                updated_at: time.clone(),
+            });
+        }
+        Event::PaymentCompleted(_) => desk.becomes(Status::Paid, None, time),
+        Event::DeliveryRequested(_) => desk.becomes(Status::DeliveryRequested, None, time),
+        Event::DeliveryCompleted(_) => desk.becomes(Status::Delivered, None, time),
+        Event::OrderRejected(e) => desk.becomes(Status::Rejected, Some(&e.reason), time),
+        Event::OrderCancelled(e) => desk.becomes(Status::Cancelled, e.reason.as_ref(), time),
+        _ => {}
+    }
+    desk
+}
+
+impl Desk {
+    /// What is final stays: a delivery that was requested before it heard of the cancellation does not revive the order.
+    fn becomes(&mut self, status: Status, reason: Option<&String>, time: &str) {
+        if let Some(order) = &mut self.order
+            && !order.status.is_final()
+        {
+            order.status = status;
+            order.reason = reason.cloned();
+            order.updated_at = time.to_owned();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Rows <-> state; see `sql/order.sql`.
+
+use crate::{
+    Orders,
+    domain::{Desk, Kit, Order},
+};
+use contracts::ids::{OrderId, ProductId};
+use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing, platform};
+use std::time::Duration;
+
+impl Entity for Order {
+    const KIND: &'static str = "order";
+    type Id = OrderId;
+
+    fn id(&self) -> &OrderId {
+        &self.order_id
+    }
+}
+
+impl Entity for Kit {
+    const KIND: &'static str = "kit";
+    type Id = ProductId;
+
+    fn id(&self) -> &ProductId {
+        &self.product_id
+    }
+}
+
+/// An order, a kit, or an order with its kit.
+#[derive(Clone, Debug, Default)]
+pub struct DeskKey {
+    order: Option<OrderId>,
+    kit: Option<ProductId>,
+}
+
+impl DeskKey {
+    /// The order alone.
+    pub fn order(order: &OrderId) -> Self {
+        Self { order: Some(order.clone()), kit: None }
+    }
+
+    /// The kit alone.
+    pub fn kit(kit: &ProductId) -> Self {
+        Self { order: None, kit: Some(kit.clone()) }
+    }
+
+    /// The order, with the kit that it is for.
+    pub fn order_of_kit(order: &OrderId, kit: &ProductId) -> Self {
+        Self { order: Some(order.clone()), kit: Some(kit.clone()) }
+    }
+}
+
+impl State for Desk {
+    type Key = DeskKey;
+
+    fn rows(key: &DeskKey) -> Vec<RowKey> {
+        let order = key.order.as_ref().map(RowKey::of::<Order>);
+        order.into_iter().chain(key.kit.as_ref().map(RowKey::of::<Kit>)).collect()
+    }
+
+    fn read(key: &DeskKey, rows: &Rows) -> Result<Self, DataError> {
+        let order = key.order.as_ref().map(|id| rows.get(id)).transpose()?.flatten();
+        let kit = key.kit.as_ref().map(|id| rows.get(id)).transpose()?.flatten();
+        Ok(Self { order, kit })
+    }
+
+    fn write(&self, rows: &mut Rows) -> Result<(), DataError> {
+        if let Some(order) = &self.order {
+            rows.put(order)?;
+        }
+        if let Some(kit) = &self.kit {
+            rows.put(kit)?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of the orders, newest first; of one member, if the list says so.
+pub async fn list(kernel: &Kernel<Orders>, listing: &Listing) -> Result<Vec<Versioned<Order>>, Error> {
+    let base = "SELECT order_id FROM order_order WHERE true";
+    let (sql, parameters) = listing.select(base, "order_id", &[("member_id", "member_id")]);
+    kernel.select(&sql, parameters).await
+}
+
+/// The orders that have waited for their payment for too long.
+pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
+    let platform = &**kernel.platform();
+    let patience = platform::number(platform, "pending_timeout_ms", 30_000).await;
+    let now = platform.now();
+    let since = platform::timestamp(now.checked_sub(Duration::from_millis(patience)).unwrap_or(now));
+    let sql = "SELECT order_id FROM order_order WHERE status = 'pending' AND created_at < ? LIMIT 100";
+    let orders: Vec<Versioned<Order>> = kernel.select(sql, vec![since.into()]).await?;
+    Ok(orders.into_iter().map(|order| order.value.order_id).collect())
+}

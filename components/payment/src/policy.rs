@@ -1,0 +1,41 @@
+//! Whenever something happened elsewhere …
+
+use crate::domain::{self, Command, Payment, Refusal};
+use contracts::{Event, ids::OrderId};
+use kernel::{Context, Recorded};
+use uuid::Uuid;
+
+/// The context `payment`.
+pub struct Payments;
+
+impl Context for Payments {
+    const NAME: &'static str = "payment";
+    const SQL: &'static str = include_str!("../../../sql/payment.sql");
+    const CONSUMES: &'static [&'static str] = &["OrderCancelled", "OrderRejected"];
+    const APPENDS: &'static [&'static str] = &["PaymentCompleted", "PaymentDeclined", "PaymentCancelled"];
+
+    type State = Option<Payment>;
+    type Command = Command;
+    type Refusal = Refusal;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        recorded.event.order_id().cloned()
+    }
+
+    fn whenever(recorded: &Recorded, _: Uuid) -> Option<Command> {
+        match &recorded.event {
+            // … the order was cancelled or rejected: give back what was charged. What was not will be refused.
+            Event::OrderCancelled(e) => Some(Command::Cancel { reason: e.reason.clone() }),
+            Event::OrderRejected(e) => Some(Command::Cancel { reason: Some(e.reason.clone()) }),
+            _ => None,
+        }
+    }
+
+    fn decide(payment: &Option<Payment>, command: Command) -> Result<Vec<Event>, Refusal> {
+        domain::decide(payment, command)
+    }
+
+    fn evolve(payment: Option<Payment>, recorded: &Recorded) -> Option<Payment> {
+        domain::evolve(payment, recorded)
+    }
+}
