@@ -5,6 +5,7 @@
 
 pub mod charge;
 pub mod ids;
+pub mod saga;
 
 mod generated {
     #![allow(missing_docs)]
