@@ -1,0 +1,258 @@
+//! `spin:sqlite`: every open is a connection of its own to the file of its label.
+
+mod statement;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
+
+use self::statement::{Outcome, Rows, Statement, Stuck};
+use crate::{
+    bindings::spin::sqlite::sqlite::{
+        Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
+    },
+    logs::Logs,
+    state::{Component, State},
+};
+
+/// The databases that a component was granted; `None`: there is no such database.
+pub type Databases = BTreeMap<String, Option<PathBuf>>;
+
+/// How many statements a connection keeps prepared.
+const PREPARED_STATEMENTS: usize = 128;
+
+/// How long rows may lie unread before somebody who needs their end is told that nobody reads them. A guest drops or reads its
+/// rows in the same breath in which it goes on; this is for a machine that is busy.
+const PATIENCE_OF_NEXT: Duration = Duration::from_millis(200);
+const PATIENCE_OF_RESULT: Duration = Duration::from_secs(1);
+
+/// An open connection.
+#[derive(Clone)]
+pub struct Connection(Arc<Database>);
+
+struct Database {
+    sqlite: Mutex<rusqlite::Connection>,
+    /// The statement that was started last: the next one waits for its end.
+    last: Mutex<Option<Arc<Statement>>>,
+    /// Changes and rowid, as the last statement left them.
+    outcome: Mutex<Outcome>,
+    component: Arc<str>,
+    logs: Logs,
+}
+
+impl Connection {
+    async fn open(component: &Arc<Component>, label: &str) -> Result<Self, Error> {
+        let Some(path) = component.databases.get(label) else {
+            component.logs.say(format!(
+                "component `{}` may not open the database `{label}`: add it to sqlite_databases",
+                component.id
+            ));
+            return Err(Error::AccessDenied);
+        };
+        let Some(path) = path.clone() else {
+            component.logs.say(format!(
+                "component `{}`: there is no database `{label}`: configure [sqlite_database.{label}] in the runtime config",
+                component.id
+            ));
+            return Err(Error::NoSuchDatabase);
+        };
+        let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
+        Ok(Self(Arc::new(Database {
+            sqlite: Mutex::new(sqlite),
+            last: Mutex::default(),
+            outcome: Mutex::default(),
+            component: component.id.clone(),
+            logs: component.logs.clone(),
+        })))
+    }
+
+    /// Starts a statement, and returns when it is done or its first rows are there.
+    async fn start(&self, text: String, parameters: Vec<Value>) -> Result<(Vec<String>, Rows), Error> {
+        let (statement, rows) = Statement::new(&text);
+        self.next(Some(&statement)).await?;
+        let database = self.0.clone();
+        tokio::task::spawn_blocking(move || {
+            statement.run(|sender| {
+                let sqlite = database.sqlite.lock().unwrap_or_else(PoisonError::into_inner);
+                let result = statement::execute(&sqlite, &text, parameters, sender);
+                *database.outcome.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Outcome { changes: sqlite.changes(), last_insert_rowid: sqlite.last_insert_rowid() };
+                result
+            });
+        });
+        let columns = rows.started().await;
+        Ok((columns, rows))
+    }
+
+    /// Waits for the end of the last statement and takes its place. On Spin this would wait forever if nobody reads that
+    /// statement's rows; here it fails.
+    async fn next(&self, next: Option<&Arc<Statement>>) -> Result<(), Error> {
+        loop {
+            let last = {
+                let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+                match &*last {
+                    Some(statement) if !statement.is_over() => statement.clone(),
+                    _ => {
+                        if let Some(next) = next {
+                            *last = Some(next.clone());
+                        }
+                        return Ok(());
+                    }
+                }
+            };
+            if let Err(Stuck) = last.over(PATIENCE_OF_NEXT).await {
+                self.0.complain(&last, "and another one was started on the same connection");
+                return Err(Error::Io(format!(
+                    "a statement on this connection still has rows nobody read ({}); collect them first",
+                    last.summary()
+                )));
+            }
+        }
+    }
+
+    async fn outcome(&self) -> Outcome {
+        // Nothing can be said about a failure here: then it is the outcome of the statement before.
+        let _ = self.next(None).await;
+        *self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of a statement. On Spin this would wait forever if nobody reads its rows; here it fails.
+    async fn result(self, statement: Arc<Statement>) -> Result<(), Error> {
+        match statement.over(PATIENCE_OF_RESULT).await {
+            Ok(()) => statement.result(),
+            Err(Stuck) => {
+                self.0.complain(&statement, "and its result is waited for");
+                Err(Error::Io(format!(
+                    "this statement still has rows nobody read ({}); collect them before you wait for its result",
+                    statement.summary()
+                )))
+            }
+        }
+    }
+}
+
+impl Database {
+    fn complain(&self, statement: &Statement, why: &str) {
+        self.logs.say(format!(
+            "component `{}`: a statement has rows that nobody read, {why}: `{}`. On Spin this hangs: collect the rows first",
+            self.component,
+            statement.summary()
+        ));
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let mut sqlite = rusqlite::Connection::open(path)?;
+    sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    sqlite.authorizer(Some(|context: AuthContext<'_>| match context.action {
+        // Temporary and in-memory databases are its own; any other file is not.
+        AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,
+        _ => Authorization::Allow,
+    }))?;
+    Ok(sqlite)
+}
+
+fn io(error: impl std::fmt::Display) -> Error {
+    Error::Io(error.to_string())
+}
+
+fn connection<T>(accessor: &Accessor<T, HasSelf<State>>, this: &Resource<Connection>) -> Result<Connection, Error> {
+    accessor.with(|mut access| access.get().connection(this))
+}
+
+impl State {
+    fn connection(&self, this: &Resource<Connection>) -> Result<Connection, Error> {
+        self.table.get(this).cloned().map_err(|_| Error::InvalidConnection)
+    }
+}
+
+impl Host for State {}
+
+impl HostConnection for State {
+    async fn open(&mut self, label: String) -> Result<Resource<Connection>, Error> {
+        let connection = Connection::open(&self.component, &label).await?;
+        self.table.push(connection).map_err(io)
+    }
+
+    async fn execute(
+        &mut self,
+        this: Resource<Connection>,
+        text: String,
+        parameters: Vec<Value>,
+    ) -> Result<QueryResult, Error> {
+        let connection = self.connection(&this)?;
+        let (columns, mut unread) = connection.start(text, parameters).await?;
+        let mut rows: Vec<RowResult> = Vec::new();
+        while let Some(more) = unread.read().await {
+            rows.extend(more);
+        }
+        unread.statement().result()?;
+        Ok(QueryResult { columns, rows })
+    }
+
+    async fn changes(&mut self, this: Resource<Connection>) -> u64 {
+        match self.connection(&this) {
+            Ok(connection) => connection.outcome().await.changes,
+            Err(_) => 0,
+        }
+    }
+
+    async fn last_insert_rowid(&mut self, this: Resource<Connection>) -> i64 {
+        match self.connection(&this) {
+            Ok(connection) => connection.outcome().await.last_insert_rowid,
+            Err(_) => 0,
+        }
+    }
+
+    async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl<T> HostConnectionWithStore<T> for HasSelf<State> {
+    async fn open_async(accessor: &Accessor<T, Self>, label: String) -> Result<Resource<Connection>, Error> {
+        let component = accessor.with(|mut access| access.get().component.clone());
+        let connection = Connection::open(&component, &label).await?;
+        accessor.with(|mut access| access.get().table.push(connection)).map_err(io)
+    }
+
+    async fn execute_async(
+        accessor: &Accessor<T, Self>,
+        this: Resource<Connection>,
+        text: String,
+        parameters: Vec<Value>,
+    ) -> Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error> {
+        let connection = connection(accessor, &this)?;
+        let (columns, rows) = connection.start(text, parameters).await?;
+        let statement = rows.statement().clone();
+        accessor
+            .with(|mut access| {
+                let rows = StreamReader::new(&mut access, rows)?;
+                let result = async move { wasmtime::error::Ok(connection.result(statement).await) };
+                let result = FutureReader::new(&mut access, result)?;
+                wasmtime::error::Ok((columns, rows, result))
+            })
+            .map_err(io)
+    }
+
+    async fn changes_async(accessor: &Accessor<T, Self>, this: Resource<Connection>) -> u64 {
+        match connection(accessor, &this) {
+            Ok(connection) => connection.outcome().await.changes,
+            Err(_) => 0,
+        }
+    }
+
+    async fn last_insert_rowid_async(accessor: &Accessor<T, Self>, this: Resource<Connection>) -> i64 {
+        match connection(accessor, &this) {
+            Ok(connection) => connection.outcome().await.last_insert_rowid,
+            Err(_) => 0,
+        }
+    }
+}

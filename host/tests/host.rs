@@ -1,0 +1,352 @@
+//! The host as a process, with the fixture in it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{Host, Redis, address, fixture, free_port, wait_until};
+
+/// One component on public routes.
+const ONE: &str = r#"
+[[trigger.http]]
+route = "/fixture/..."
+component = "fixture"
+[component.fixture]
+source = "FIXTURE"
+sqlite_databases = ["default"]
+key_value_stores = ["default"]
+"#;
+
+/// A public component that may call a private one, and stands in the Redis trigger too.
+const TWO: &str = r#"
+[application.trigger.redis]
+address = "{{ redis_address }}"
+[variables]
+redis_address = { required = true }
+inner_url = { default = "http://inner.spin.internal" }
+[[trigger.http]]
+route = "/outer/..."
+component = "outer"
+[[trigger.http]]
+route = { private = true }
+component = "inner"
+[[trigger.redis]]
+channel = "bell"
+component = "outer"
+[[trigger.redis]]
+channel = "bell"
+component = "inner"
+[component.outer]
+source = "FIXTURE"
+sqlite_databases = ["default"]
+allowed_outbound_hosts = ["{{ redis_address }}", "{{ inner_url }}"]
+[component.outer.variables]
+greeting = "from {{ inner_url }}"
+[component.inner]
+source = "FIXTURE"
+"#;
+
+fn two(redis: &str) -> Host {
+    Host::start(TWO, &["--variable", &format!("redis_address={redis}")])
+}
+
+#[test]
+fn an_unknown_key_in_the_manifest_is_refused_by_name() {
+    let said = Host::refuse(&format!("{ONE}files = [\"a\"]\n"), &[]);
+    assert!(said.contains("spin.toml: component.fixture: unknown field `files`; this host doesn't do that"), "{said}");
+}
+
+#[test]
+fn a_component_that_is_not_built_is_named_with_the_way_to_build_it() {
+    let said = Host::refuse(&ONE.replace("FIXTURE", "nowhere.wasm"), &[]);
+    assert!(said.contains("component.fixture") && said.contains("nowhere.wasm"), "{said}");
+    assert!(said.contains("cargo xtask build"), "{said}");
+}
+
+#[test]
+fn a_required_variable_without_a_value_is_named() {
+    let said = Host::refuse(TWO, &[]);
+    assert!(said.contains("`redis_address` is required"), "{said}");
+}
+
+#[test]
+fn a_forbidden_host_is_refused_and_named() {
+    let host = Host::start(ONE, &[]);
+    let (status, body) = host.get("/fixture/chain?url=http://127.0.0.1:9/x");
+    assert_eq!((status, body.as_str()), (502, "ErrorCode::HttpRequestDenied"));
+    host.wait_for("component `fixture` may not reach http://127.0.0.1:9: add it to allowed_outbound_hosts");
+
+    let (status, body) = host.get("/fixture/publish?address=redis://127.0.0.1:9&channel=c&payload=p");
+    assert_eq!((status, body.as_str()), (502, "Error::InvalidAddress"));
+    host.wait_for("component `fixture` may not reach redis://127.0.0.1:9: add it to allowed_outbound_hosts");
+}
+
+#[test]
+fn a_forbidden_database_is_refused_and_named() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.get("/fixture/open?db=other"), (502, "Error::AccessDenied".to_string()));
+    host.wait_for("component `fixture` may not open the database `other`: add it to sqlite_databases");
+    let (_, body) = host.get("/fixture/attach");
+    assert!(body.contains("not authorized"), "{body}");
+}
+
+#[test]
+fn a_forbidden_store_is_refused_and_named() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.get("/fixture/store?name=other"), (502, "Error::AccessDenied".to_string()));
+    host.wait_for("component `fixture` may not open the key-value store `other`: add it to key_value_stores");
+    assert_eq!(host.ok("/fixture/store?name=default"), r#"Some([118, 97, 108, 117, 101]) ["key"] true true"#);
+}
+
+#[test]
+fn a_private_route_is_reached_by_chaining_only() {
+    let redis = Redis::start();
+    let host = two(&redis.address());
+    assert_eq!(host.get("/inner/count").0, 404);
+    for forged in ["inner.spin.internal", "inner.spin.internal:80", "INNER.spin.internal"] {
+        assert_eq!(host.get_as("/inner/count", forged).0, 404, "{forged}");
+        // On a public route there is no host left to be called by.
+        assert_eq!(host.get_as("/outer/count", forged).0, 400, "{forged}");
+    }
+    let seen = host.ok("/outer/chain?url=http://inner.spin.internal/some/headers");
+    assert!(seen.starts_with("200 http://inner.spin.internal/some/headers"), "{seen}");
+    assert!(!seen.contains("\"host\""), "the callee must see no Host header: {seen}");
+    assert_eq!(host.ok("/outer/variable?name=greeting"), "from http://inner.spin.internal");
+    assert!(host.get("/outer/variable?name=none").1.contains("Error::Undefined"));
+}
+
+#[test]
+fn chaining_from_the_redis_trigger_is_refused_at_the_start_where_the_manifest_names_it() {
+    let said = Host::refuse(
+        &TWO.replace("{{ inner_url }}\"]", "http://inner.spin.internal\"]"),
+        &["--variable", "redis_address=redis://127.0.0.1:9"],
+    );
+    assert!(said.contains("component `outer` stands in the Redis trigger"), "{said}");
+}
+
+#[test]
+fn chaining_from_the_redis_trigger_fails_where_a_variable_names_it_and_works_from_http() {
+    let redis = Redis::start();
+    let host = two(&redis.address());
+    host.wait_for("Active channels");
+    assert_eq!(host.ok("/outer/chain?url=http://inner.spin.internal/count"), "200 1");
+    redis.publish("bell", "chain?url=http://inner.spin.internal/count");
+    host.wait_for("[outer] chain?url=http://inner.spin.internal/count failed: ErrorCode::DnsError");
+    host.wait_for("component `outer`: a message of `bell` is lost");
+}
+
+#[test]
+fn each_message_has_a_fresh_instance_and_one_is_handled_after_the_other() {
+    let redis = Redis::start();
+    let host = two(&redis.address());
+    host.wait_for("Active channels");
+    redis.publish("bell", "slow");
+    redis.publish("bell", "count");
+    redis.publish("bell", "count");
+    wait_until("all messages are handled", Duration::from_secs(15), || {
+        host.output().matches("count -> 1").count() == 4
+    });
+    let output = host.output();
+    assert_eq!(output.matches("slow has started").count(), 2, "both components are woken: {output}");
+    let last_end = output.rfind("slow -> slow has ended").unwrap();
+    assert!(last_end < output.find("count -> 1").unwrap(), "{output}");
+}
+
+#[test]
+fn a_handler_that_panics_loses_its_message_only() {
+    let redis = Redis::start();
+    let host = two(&redis.address());
+    host.wait_for("Active channels");
+    redis.publish("bell", "panic");
+    host.wait_for("component `outer`: a message of `bell` is lost");
+    redis.publish("bell", "count");
+    host.wait_for("[outer] count -> 1");
+}
+
+#[test]
+fn http_goes_on_without_redis_and_the_channels_come_back_with_it() {
+    let port = free_port();
+    let host = two(&address(port));
+    host.wait_for(&format!("Redis at {} does not answer", address(port)));
+    assert_eq!(host.ok("/outer/count"), "1");
+    let publish = format!("/outer/publish?address={}&channel=bell&payload=count", address(port));
+    assert_eq!(host.get(&publish).0, 502);
+
+    let redis = Redis::start_on(port);
+    host.wait_for("Active channels");
+    assert_eq!(host.ok(&publish), "published");
+    host.wait_for("[outer] count -> 1");
+
+    drop(redis);
+    host.wait_for("is gone; messages get lost until it is back");
+    host.ok("/outer/count");
+    let redis = Redis::start_on(port);
+    wait_until("it subscribes again", Duration::from_secs(20), || {
+        host.output().matches("Active channels").count() == 2
+    });
+    assert_eq!(redis.publish("bell", "variable?name=greeting"), 1);
+    host.wait_for("[outer] variable?name=greeting -> from http://inner.spin.internal");
+    assert_eq!(host.ok(&publish), "published", "the shared connection is found again");
+    assert_eq!(redis.port(), port);
+}
+
+#[test]
+fn a_second_statement_before_the_rows_of_the_first_are_read_fails_loudly() {
+    let host = Host::start(ONE, &[]);
+    let (status, body) = host.get("/fixture/undrained");
+    assert_eq!(status, 502);
+    assert!(body.contains("still has rows nobody read (WITH RECURSIVE"), "{body}");
+    host.wait_for("component `fixture`: a statement has rows that nobody read, and another one was started");
+
+    let (status, body) = host.get("/fixture/unread-result");
+    assert_eq!(status, 502);
+    assert!(body.contains("collect them before you wait for its result"), "{body}");
+}
+
+#[test]
+fn rows_that_were_dropped_or_are_few_and_statements_given_up_hold_nobody_up() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.ok("/fixture/dropped"), "all of them ran");
+    assert!(host.ok("/fixture/cancelled").starts_with("given up"));
+    assert_eq!(host.ok("/fixture/rows"), "1000");
+    assert!(!host.output().contains("nobody read"), "{}", host.output());
+}
+
+#[test]
+fn only_the_first_statement_of_a_text_runs() {
+    let host = Host::start(ONE, &[]);
+    host.ok("/fixture/insert");
+    host.ok("/fixture/two-statements");
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(2)]");
+}
+
+#[test]
+fn what_is_committed_survives_a_kill() {
+    let host = Host::start(ONE, &[]);
+    for _ in 0..10 {
+        host.ok("/fixture/insert");
+    }
+    let directory = host.kill();
+    let host = Host::start_in(directory, &[]);
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(10)]");
+    assert_eq!(host.ok("/fixture/journal"), "[Value::Text(\"wal\")]");
+}
+
+#[test]
+fn concurrent_inserts_all_count() {
+    let host = Host::start(ONE, &[]);
+    let inserts: Vec<_> = (0..64).map(|_| host.get_later("/fixture/insert")).collect();
+    for insert in inserts {
+        assert_eq!(insert.join().unwrap().unwrap().0, 200);
+    }
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(64)]");
+}
+
+#[test]
+fn an_instance_is_reused_and_a_panic_ends_it_with_its_requests() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.ok("/fixture/count"), "1");
+    assert_eq!(host.ok("/fixture/count"), "2");
+
+    let slow = host.get_later("/fixture/slow");
+    host.wait_for("slow has started");
+    assert_eq!(host.get("/fixture/panic").0, 500);
+    assert_eq!(slow.join().unwrap().unwrap().0, 500, "it was in flight on the same instance");
+    host.wait_for("as asked");
+    host.wait_for("component `fixture`: an instance ended");
+    assert_eq!(host.ok("/fixture/count"), "1", "a fresh instance");
+}
+
+#[test]
+fn an_instance_serves_128_requests_and_ends_after_a_second_without_any() {
+    let host = Host::start(ONE, &[]);
+    for n in 1..=128 {
+        assert_eq!(host.ok("/fixture/count"), n.to_string());
+    }
+    assert_eq!(host.ok("/fixture/count"), "1");
+    assert_eq!(host.ok("/fixture/count"), "2");
+    wait_until("the instance ends for want of requests", Duration::from_secs(20), || {
+        std::thread::sleep(Duration::from_millis(1_100));
+        host.ok("/fixture/count") == "1"
+    });
+}
+
+#[test]
+fn a_request_in_flight_finishes_when_the_host_is_asked_to_end() {
+    let mut host = Host::start(ONE, &[]);
+    let slow = host.get_later("/fixture/slow");
+    host.wait_for("slow has started");
+    host.ok("/fixture/spawn");
+    host.terminate();
+    assert_eq!(slow.join().unwrap().unwrap(), (200, "slow has ended".to_string()));
+    assert!(host.ended().success());
+    host.wait_for("spawned work is done");
+}
+
+#[test]
+fn a_message_in_flight_is_handled_when_the_host_is_asked_to_end() {
+    let redis = Redis::start();
+    let mut host = two(&redis.address());
+    host.wait_for("Active channels");
+    redis.publish("bell", "slow");
+    host.wait_for("[outer] slow has started");
+    host.terminate();
+    assert!(host.ended().success());
+    host.wait_for("[outer] slow -> slow has ended");
+}
+
+#[test]
+fn what_components_print_is_in_files_and_on_the_console_unless_quiet() {
+    let host = Host::start(ONE, &[]);
+    host.ok("/fixture/print");
+    host.wait_for("[fixture] printed to stdout");
+    host.wait_for("[fixture] printed to stderr");
+    let quiet = Host::start(ONE, &["--quiet"]);
+    quiet.ok("/fixture/print");
+    for (name, text) in [("stdout", "printed to stdout\n"), ("stderr", "printed to stderr\n")] {
+        let file = quiet.directory.path().join(format!(".spin/logs/fixture_{name}.txt"));
+        wait_until("the line is in the file", Duration::from_secs(5), || {
+            std::fs::read_to_string(&file).is_ok_and(|printed| printed == text)
+        });
+    }
+    assert!(!quiet.output().contains("printed"), "{}", quiet.output());
+}
+
+#[test]
+fn the_host_answers_for_its_health_and_404_where_nobody_answers() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.get("/.well-known/spin/health"), (200, "OK".to_string()));
+    assert_eq!(host.get("/elsewhere").0, 404);
+    assert_eq!(host.get("/fixtures").0, 404);
+    assert_eq!(host.ok("/fixture/count"), "1");
+    assert!(host.ok("/fixture/headers").contains("\"spin-path-info\": \"/headers\""));
+}
+
+#[test]
+fn other_databases_come_from_the_runtime_config() {
+    let toml =
+        ONE.replace("sqlite_databases = [\"default\"]", "sqlite_databases = [\"default\", \"other\", \"missing\"]");
+    let directory = Arc::new(common::application(&toml));
+    let config = directory.path().join("runtime.toml");
+    std::fs::write(&config, "[sqlite_database.other]\ntype = \"spin\"\npath = \"files/other.db\"\n").unwrap();
+    let host = Host::start_in(directory, &["--runtime-config-file", config.to_str().unwrap()]);
+    assert_eq!(host.ok("/fixture/open?db=other"), "opened");
+    assert!(host.directory.path().join("files/other.db").exists());
+    assert_eq!(host.get("/fixture/open?db=missing"), (502, "Error::NoSuchDatabase".to_string()));
+    host.wait_for("there is no database `missing`");
+}
+
+#[test]
+fn another_server_is_reached_if_it_is_allowed() {
+    let other = Host::start(ONE, &[]);
+    let url = other.output().split("Serving ").nth(1).unwrap().lines().next().unwrap().to_string();
+    let host = Host::start(&format!("{ONE}allowed_outbound_hosts = [\"{url}\", \"http://*.invalid\"]\n"), &[]);
+    assert_eq!(host.ok(&format!("/fixture/chain?url={url}/fixture/count")), "200 1");
+    let (_, body) = host.get("/fixture/chain?url=http://nowhere.invalid/");
+    assert!(body.contains("DnsError"), "{body}");
+    drop(other);
+    let (_, body) = host.get(&format!("/fixture/chain?url={url}/fixture/count"));
+    assert!(body.contains("ConnectionRefused"), "{body}");
+    assert!(fixture().is_file());
+}
