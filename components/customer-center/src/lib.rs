@@ -22,7 +22,7 @@ mod entry {
     }
 
     #[redis_subscriber]
-    async fn bell(_: Bytes) -> anyhow::Result<()> {
-        kernel::spin::wake::<MyPages>().await
+    async fn bell(bell: Bytes) -> anyhow::Result<()> {
+        kernel::spin::wake::<MyPages>(bell).await
     }
 }

@@ -80,6 +80,9 @@ async fn catch_up(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem
         .into_iter()
         .map(|(name, at)| (name.to_owned(), at.map_or_else(|error| json!({"error": error}), |at| json!(at))))
         .collect();
-    let status = if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    Ok(Answer::json(status, json!({"contexts": shown})))
+    if failed {
+        let detail = "Some contexts could not catch up; the others did. Try again.";
+        return Err(Problem::unavailable("contexts-unavailable", detail, 1).with("contexts", shown));
+    }
+    Ok(Answer::ok(json!({"contexts": shown})))
 }

@@ -20,7 +20,7 @@ mod entry {
     }
 
     #[redis_subscriber]
-    async fn bell(_: Bytes) -> anyhow::Result<()> {
-        kernel::spin::wake::<Marketing>().await
+    async fn bell(bell: Bytes) -> anyhow::Result<()> {
+        kernel::spin::wake::<Marketing>(bell).await
     }
 }

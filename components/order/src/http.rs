@@ -18,7 +18,7 @@ use contracts::{
 };
 use kernel::{
     Failure, Kernel, Trace, Versioned,
-    http::{Answer, Attempt, Begin, Body, Checks, Key, OptionalBody, Page, Problem, Query, integer},
+    http::{Answer, Attempt, Begin, Body, Checks, Key, OptionalBody, Page, Problem, Query, integer, object},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ struct Placement {
     #[serde(deserialize_with = "integer")]
     quantity: i64,
     address: String,
+    #[serde(deserialize_with = "object")]
     payment: Card,
 }
 

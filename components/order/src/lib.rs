@@ -23,7 +23,7 @@ mod entry {
     }
 
     #[redis_subscriber]
-    async fn bell(_: Bytes) -> anyhow::Result<()> {
-        kernel::spin::wake::<Orders>().await
+    async fn bell(bell: Bytes) -> anyhow::Result<()> {
+        kernel::spin::wake::<Orders>(bell).await
     }
 }

@@ -21,7 +21,7 @@ mod entry {
     }
 
     #[redis_subscriber]
-    async fn bell(_: Bytes) -> anyhow::Result<()> {
-        kernel::spin::wake::<Products>().await
+    async fn bell(bell: Bytes) -> anyhow::Result<()> {
+        kernel::spin::wake::<Products>(bell).await
     }
 }

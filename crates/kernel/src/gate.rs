@@ -23,7 +23,8 @@ pub(crate) struct Passed<'a>(&'a AtomicBool);
 impl Gate {
     /// Passes, if nobody else is inside.
     pub(crate) fn try_pass(&self) -> Option<Passed<'_>> {
-        (!self.0.swap(true, Ordering::SeqCst)).then_some(Passed(&self.0))
+        // Not `then_some`: a `Passed` that nobody gets would open the gate when it is dropped.
+        (!self.0.swap(true, Ordering::SeqCst)).then(|| Passed(&self.0))
     }
 
     /// Whether somebody is inside.

@@ -3,18 +3,19 @@
 use crate::{
     Context, Recorded, Trace,
     bell::Bell,
+    commit::{Committer, Unit},
     context::sql_name,
     database::{self, DatabaseError, jitter},
     gate::Gate,
     idempotency::Attempt,
-    log::{self, Unread},
+    log::{self, Look, Unread},
     log_line::{self, Level},
     migration,
     platform::{self, Platform, Row, Value},
     rows::{Entity, RowKey, Rows, State, Versioned},
 };
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::{
     collections::BTreeSet,
     marker::PhantomData,
@@ -100,29 +101,11 @@ pub struct Position {
     pub lag: i64,
 }
 
-/// One row into `{context}_commit`; see `sql/context.sql`.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Unit {
-    subject: Option<String>,
-    seen: Option<i64>,
-    from_position: Option<i64>,
-    to_position: Option<i64>,
-    keys: Vec<Json>,
-    rows: Vec<Json>,
-    events: Vec<Json>,
-}
-
-/// The SQL of a context, put together once.
-struct Statements {
-    unread: String,
-    load: String,
-    commit: String,
-}
-
 /// A context at work in one instance. Shared by all its requests.
 pub struct Kernel<C: Context> {
     platform: Arc<dyn Platform>,
-    statements: Statements,
+    look: String,
+    committer: Committer,
     /// The doorbell.
     pub bell: Bell,
     commit_delay: Duration,
@@ -149,17 +132,8 @@ impl<C: Context> Kernel<C> {
         log::migrate(&*platform).await?;
         migration::migrate(&*platform, &name, C::SCHEMA_VERSION, &files).await?;
         Ok(Arc::new(Self {
-            statements: Statements {
-                unread: log::unread_sql(C::NAME, C::CONSUMES, BATCH),
-                load: format!(
-                    "SELECT kind, id, version, row FROM {name}_row WHERE id IN (SELECT value FROM json_each(?))"
-                ),
-                commit: format!(
-                    "INSERT INTO {name}_commit SELECT key, value ->> 'subject', value ->> 'seen', \
-                     value ->> 'from_position', value ->> 'to_position', value -> 'keys', value -> 'rows', \
-                     value -> 'events' FROM json_each(?) RETURNING unit"
-                ),
-            },
+            look: log::look_sql(&name, C::CONSUMES, BATCH),
+            committer: Committer::new(C::NAME),
             bell: Bell::new(C::NAME, platform.clone()).await,
             commit_delay: Duration::from_millis(platform::number(&*platform, "commit_delay_ms", 0).await),
             reading: Gate::default(),
@@ -186,12 +160,15 @@ impl<C: Context> Kernel<C> {
     /// When the database cannot be used.
     pub async fn catch_up(&self) -> Result<i64, Error> {
         let asked = self.begun.load(Ordering::SeqCst);
-        if !self.reading.is_taken() {
-            let unread = self.unread().await?;
-            if unread.is_done() {
-                return Ok(unread.head);
-            }
+        self.catch_up_from(asked, self.look(&[]).await?.unread).await
+    }
+
+    /// Catches up from what was just read, `asked` being how many catch-ups had begun before that.
+    async fn catch_up_from(&self, asked: u64, unread: Unread) -> Result<i64, Error> {
+        if unread.is_done() {
+            return Ok(unread.head);
         }
+        let mut unread = Some(unread);
         loop {
             if let Ok(ended) = self.ended.lock()
                 && ended.0 > asked
@@ -200,47 +177,64 @@ impl<C: Context> Kernel<C> {
             }
             if let Some(_reading) = self.reading.try_pass() {
                 let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-                let head = self.read_on().await?;
+                let (serves, unread) = match unread {
+                    // Read when we asked, so it may be older than the questions of those who asked since.
+                    Some(unread) if number == asked + 1 => (asked, unread),
+                    _ => (number, self.look(&[]).await?.unread),
+                };
+                let head = self.work_off(unread).await?;
                 if let Ok(mut ended) = self.ended.lock() {
-                    *ended = (number, head);
+                    *ended = (serves, head);
                 }
                 return Ok(head);
             }
+            // What was read before the wait is old by now.
+            unread = None;
             Gate::moment(&*self.platform).await;
         }
     }
 
-    async fn read_on(&self) -> Result<i64, Error> {
+    /// Catches up, and loads rows. Returns with them the sequence number up to which they know everything.
+    async fn current(&self, keys: &[RowKey]) -> Result<(i64, Rows), Error> {
+        let asked = self.begun.load(Ordering::SeqCst);
+        let Look { unread, rows } = self.look(keys).await?;
+        if unread.is_done() {
+            return Ok((unread.head, rows));
+        }
+        let head = self.catch_up_from(asked, unread).await?;
+        // Rows that know even more than that only make the condition stricter.
+        Ok((head, self.look(keys).await?.rows))
+    }
+
+    async fn work_off(&self, mut unread: Unread) -> Result<i64, Error> {
         let mut lost = 0;
-        loop {
-            let unread = self.unread().await?;
-            if unread.is_done() {
-                return Ok(unread.head);
-            }
+        while !unread.is_done() {
             let complete = unread.events.len() < BATCH;
-            let (units, fresh) = self.react(&unread).await?;
+            let (units, types) = self.react(&unread).await?;
             let committed = self.commit(&units).await?;
             // Events of a unit that was skipped did not happen; a bell too many does no harm.
-            if fresh {
-                self.bell.wanted();
+            self.bell.wanted(types);
+            if committed == units.len() && complete {
+                return Ok(unread.head);
             }
             if committed < units.len() {
                 // Another instance reads the same log. It went ahead, so there is less left for us.
                 self.lose(&mut lost).await?;
-            } else if complete {
-                return Ok(unread.head);
             }
+            unread = self.look(&[]).await?.unread;
         }
+        Ok(unread.head)
     }
 
-    /// The units of work that follow from what was read, and whether they append events.
-    async fn react(&self, unread: &Unread) -> Result<(Vec<Unit>, bool), Error> {
+    /// The units of work that follow from what was read, and the types of the events that they append.
+    async fn react(&self, unread: &Unread) -> Result<(Vec<Unit>, BTreeSet<&'static str>), Error> {
         let keys: Vec<_> = unread.events.iter().map(C::concerns).collect();
-        let mut rows = self.load(keys.iter().flatten().flat_map(C::State::rows).collect()).await?;
+        let row_keys: Vec<RowKey> = keys.iter().flatten().flat_map(C::State::rows).collect();
+        let mut rows = self.look(&row_keys).await?.rows;
         let time = platform::timestamp(self.platform.now());
         let mut units = Vec::new();
         let mut from = unread.position;
-        let mut fresh = false;
+        let mut types = BTreeSet::new();
         for (event, key) in unread.events.iter().zip(&keys) {
             let Some(key) = key else { continue };
             let mut state = C::evolve(C::State::read(key, &rows)?, event);
@@ -255,7 +249,7 @@ impl<C: Context> Kernel<C> {
             }
             state.write(&mut rows)?;
             let to = event.seq.unwrap_or(from);
-            fresh |= !events.is_empty();
+            types.extend(events.iter().map(|event| event.event.event_type()));
             units.push(Unit {
                 from_position: Some(from),
                 to_position: Some(to),
@@ -271,9 +265,9 @@ impl<C: Context> Kernel<C> {
         let end = if unread.events.len() < BATCH { unread.head } else { last.unwrap_or(from) };
         match units.last_mut() {
             Some(unit) => unit.to_position = Some(end),
-            None => units.push(step(from, end)),
+            None => units.push(Unit::step(from, end)),
         }
-        Ok((units, fresh))
+        Ok((units, types))
     }
 
     /// Carries out a command: catches up, decides, commits; and decides again whenever something came in between.
@@ -290,9 +284,8 @@ impl<C: Context> Kernel<C> {
     ) -> Result<Executed<C::State>, Failure<C::Refusal>> {
         let mut lost = 0;
         loop {
-            let seen = self.catch_up().await?;
             let row_keys = C::State::rows(key);
-            let mut rows = self.load(row_keys.iter().cloned().collect()).await?;
+            let (seen, mut rows) = self.current(&row_keys).await?;
             let version = |rows: &Rows| row_keys.first().map_or(0, |first| rows.version(first));
             let mut state = C::State::read(key, &rows).map_err(Error::from)?;
             if let Some(expected) = if_match
@@ -320,8 +313,9 @@ impl<C: Context> Kernel<C> {
             if !self.commit_delay.is_zero() {
                 self.platform.sleep(self.commit_delay).await;
             }
-            if self.commit(std::slice::from_ref(&unit)).await? == 1 {
-                self.bell.wanted();
+            // A unit that is tried again after its request's leader was given up may find itself committed already.
+            if self.commit(std::slice::from_ref(&unit)).await? == 1 || self.is_logged(happened.first()).await? {
+                self.bell.wanted(happened.iter().map(|event| event.event.event_type()));
                 for event in &happened {
                     self.say(Level::Info, event.event.event_type(), &event.correlation_id, &"");
                 }
@@ -343,10 +337,10 @@ impl<C: Context> Kernel<C> {
     pub async fn settle(self: &Arc<Self>) -> Result<Position, Error> {
         C::settle(self).await?;
         self.catch_up().await?;
-        let unread = self.unread().await?;
+        let unread = self.look(&[]).await?.unread;
         if unread.events.is_empty() && unread.head > unread.position {
             // Refused when another instance moves it at this moment; then it moves anyway.
-            self.commit(&[step(unread.position, unread.head)]).await?;
+            self.commit(&[Unit::step(unread.position, unread.head)]).await?;
         }
         self.position().await
     }
@@ -356,7 +350,7 @@ impl<C: Context> Kernel<C> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn position(&self) -> Result<Position, Error> {
-        let unread = self.unread().await?;
+        let unread = self.look(&[]).await?.unread;
         // Only what concerns the context counts: the rest is no work.
         let lag = i64::try_from(unread.events.len()).unwrap_or(i64::MAX);
         let lag = if unread.events.len() < BATCH { lag } else { unread.head - unread.position };
@@ -368,9 +362,8 @@ impl<C: Context> Kernel<C> {
     /// # Errors
     /// When the database cannot be used.
     pub async fn find<E: Entity>(&self, id: &E::Id) -> Result<Option<Versioned<E>>, Error> {
-        self.catch_up().await?;
         let key = RowKey::of::<E>(id);
-        let rows = self.load(BTreeSet::from([key.clone()])).await?;
+        let (_, rows) = self.current(std::slice::from_ref(&key)).await?;
         Ok(rows.get::<E>(id)?.map(|value| Versioned { version: rows.version(&key), value }))
     }
 
@@ -382,18 +375,20 @@ impl<C: Context> Kernel<C> {
         self.catch_up().await?;
         let selected = self.query(ids, parameters).await?;
         let ids: Vec<&str> = selected.iter().filter_map(|row| row.first()?.text()).collect();
-        let mut found = std::collections::BTreeMap::new();
-        for row in self.query(&self.statements.load, vec![json!(ids).to_string().into()]).await? {
-            let (key, version, json) = parts::<E>(&row)?;
-            if let Some(key) = key {
-                found.insert(key, Versioned { version, value: serde_json::from_value(json)? });
-            }
-        }
-        Ok(ids.into_iter().filter_map(|id| found.remove(id)).collect())
+        let keys: Vec<RowKey> = ids.iter().map(|id| RowKey { kind: E::KIND, id: (*id).to_owned() }).collect();
+        let rows = self.look(&keys).await?.rows;
+        let entity = |key: &RowKey| {
+            let value = rows.at::<E>(key)?;
+            Ok(value.map(|value| Versioned { version: rows.version(key), value }))
+        };
+        keys.iter().filter_map(|key| entity(key).transpose()).collect()
     }
 
-    async fn unread(&self) -> Result<Unread, Error> {
-        log::unread(&self.query(&self.statements.unread, vec![]).await?)
+    /// One snapshot of what the context has not read yet, and of these rows.
+    async fn look(&self, keys: &[RowKey]) -> Result<Look, Error> {
+        let ids: BTreeSet<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        let rows = self.query(&self.look, vec![json!(ids).to_string().into()]).await?;
+        log::look(&rows, keys)
     }
 
     /// Runs a statement on the context's own tables.
@@ -404,27 +399,16 @@ impl<C: Context> Kernel<C> {
         Ok(database::query(&*self.platform, sql, parameters).await?)
     }
 
-    async fn load(&self, keys: BTreeSet<RowKey>) -> Result<Rows, Error> {
-        let mut rows = Rows::default();
-        if keys.is_empty() {
-            return Ok(rows);
-        }
-        let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
-        for row in self.query(&self.statements.load, vec![json!(ids).to_string().into()]).await? {
-            let (kind, id, version, json) = columns(&row)?;
-            if let Some(key) = keys.iter().find(|key| key.kind == kind && key.id == id) {
-                rows.insert(key.clone(), version, json);
-            }
-        }
-        Ok(rows)
+    /// Commits units; returns how many of them were not skipped.
+    async fn commit(&self, units: &[Unit]) -> Result<usize, Error> {
+        self.committer.commit(&*self.platform, units).await
     }
 
-    /// Commits units in one statement; returns how many of them were not skipped.
-    async fn commit(&self, units: &[Unit]) -> Result<usize, Error> {
-        if units.is_empty() {
-            return Ok(0);
-        }
-        Ok(self.query(&self.statements.commit, vec![serde_json::to_string(units)?.into()]).await?.len())
+    /// Whether an event is in the log.
+    async fn is_logged(&self, event: Option<&Recorded>) -> Result<bool, Error> {
+        let Some(event) = event else { return Ok(false) };
+        let sql = "SELECT 1 FROM event WHERE id = ?";
+        Ok(!self.query(sql, vec![event.id.as_str().into()]).await?.is_empty())
     }
 
     async fn lose(&self, lost: &mut u32) -> Result<(), Error> {
@@ -456,25 +440,4 @@ fn happen<C: Context>(
     let happened: Vec<_> = decided.into_iter().map(|event| log::fresh(event, trace, Uuid::now_v7(), time)).collect();
     *state = happened.iter().fold(std::mem::take(state), C::evolve);
     happened
-}
-
-/// A unit that only steps over what does not concern the context.
-fn step(from: i64, to: i64) -> Unit {
-    Unit { from_position: Some(from), to_position: Some(to), ..Unit::default() }
-}
-
-/// A row of `{context}_row`: kind, id, version, JSON.
-fn columns(row: &[Value]) -> Result<(&str, &str, i64, Json), Error> {
-    match row {
-        [Value::Text(kind), Value::Text(id), Value::Integer(version), Value::Text(json)] => {
-            Ok((kind, id, *version, serde_json::from_str(json)?))
-        }
-        _ => Err(Error::Missing("a column of a row")),
-    }
-}
-
-/// The id (if it is of this kind), version and JSON of a row.
-fn parts<E: Entity>(row: &[Value]) -> Result<(Option<String>, i64, Json), Error> {
-    let (kind, id, version, json) = columns(row)?;
-    Ok(((kind == E::KIND).then(|| id.to_owned()), version, json))
 }

@@ -1,12 +1,11 @@
 //! The log: what happened, in order.
 
 use crate::{
-    Recorded, Trace,
-    context::sql_name,
-    database,
+    Recorded, Trace, database,
     kernel::Error,
     migration,
     platform::{Platform, Row, Value},
+    rows::{RowKey, Rows},
 };
 use contracts::Event;
 use serde_json::{Value as Json, json};
@@ -101,25 +100,47 @@ impl Unread {
     }
 }
 
-/// The statement behind [`unread`], for a context and the types that it consumes.
-pub(crate) fn unread_sql(context: &str, consumes: &[&str], limit: usize) -> String {
+/// One snapshot of what a context has not read yet, and of some of its rows.
+pub(crate) struct Look {
+    pub unread: Unread,
+    pub rows: Rows,
+}
+
+/// The statement behind [`look`], for a context (its SQL name) and the types that it consumes. Its parameter are the ids
+/// of the rows. One statement, so that cursor, events and rows belong to one moment, and cost one call to the host.
+pub(crate) fn look_sql(context: &str, consumes: &[&str], limit: usize) -> String {
     let types = types(consumes);
-    let cursor = format!("{}_cursor", sql_name(context));
     format!(
-        "SELECT position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-         FROM {cursor} UNION ALL \
-         SELECT * FROM (SELECT {COLUMNS} FROM event WHERE seq > (SELECT position FROM {cursor}) AND type IN ({types}) \
-         ORDER BY seq LIMIT {limit})"
+        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+         FROM {context}_cursor UNION ALL \
+         SELECT * FROM (SELECT 'event', {COLUMNS} FROM event \
+         WHERE seq > (SELECT position FROM {context}_cursor) AND type IN ({types}) ORDER BY seq LIMIT {limit}) UNION ALL \
+         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL FROM {context}_row \
+         WHERE id IN (SELECT value FROM json_each(?))"
     )
 }
 
-pub(crate) fn unread(rows: &[Row]) -> Result<Unread, Error> {
-    let Some((first, events)) = rows.split_first() else {
-        return Err(Error::Missing("the context's cursor"));
-    };
-    let integer = |index: usize| first.get(index).and_then(Value::integer).unwrap_or(0);
-    let events = events.iter().map(|row| Ok(recorded(row)?.1)).collect::<Result<_, Error>>()?;
-    Ok(Unread { position: integer(0), head: integer(1), events })
+/// Reads the answer to [`look_sql`]; of the rows, those that were asked for (ids of two kinds may be the same).
+pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
+    let mut at = None;
+    let mut events = Vec::new();
+    let mut rows = Rows::default();
+    for row in answer {
+        match row.as_slice() {
+            [Value::Text(tag), Value::Integer(position), Value::Integer(head), ..] if tag == "at" => {
+                at = Some((*position, *head));
+            }
+            [Value::Text(tag), event @ ..] if tag == "event" => events.push(recorded(event)?.1),
+            [_, Value::Integer(version), Value::Text(kind), Value::Text(id), Value::Text(json), ..] => {
+                if let Some(key) = keys.iter().find(|key| key.kind == kind && key.id == *id) {
+                    rows.insert(key.clone(), *version, serde_json::from_str(json)?);
+                }
+            }
+            _ => return Err(Error::Missing("a column")),
+        }
+    }
+    let (position, head) = at.ok_or(Error::Missing("the context's cursor"))?;
+    Ok(Look { unread: Unread { position, head, events }, rows })
 }
 
 /// Types of events as a list of SQL literals.

@@ -1,7 +1,7 @@
 //! Components migrate themselves: every statement may run again, so it does not matter how many start at once.
 
 use crate::{
-    database,
+    database::{self, DatabaseError},
     kernel::Error,
     log_line::{self, Level},
     platform::{Platform, Value},
@@ -16,30 +16,46 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
 /// # Errors
 /// When the database has a newer version, or a statement fails.
 pub(crate) async fn migrate(platform: &dyn Platform, name: &str, version: i64, files: &[String]) -> Result<(), Error> {
-    // Readers and the writer do not wait for each other in WAL mode. It sticks in the file. Where the database has no
-    // such mode (libSQL over the network, in memory) the shop is as correct, so a refusal is only worth a line.
-    if let Err(error) = database::query(platform, "PRAGMA journal_mode = WAL", vec![]).await {
-        log_line::write(Level::Warn, name, "no write-ahead log", json!({"error": error.to_string()}));
-    }
-    database::query(platform, VERSIONS, vec![]).await?;
-    let rows = database::query(platform, "SELECT version FROM schema_version WHERE name = ?", vec![name.into()]);
-    let found = rows.await?.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0);
+    let found = match version_of(platform, name).await {
+        Ok(found) => found,
+        // A new database: even the table of versions is missing.
+        Err(DatabaseError::Failed(_)) => {
+            prepare(platform, name).await?;
+            version_of(platform, name).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
     if found > version {
         return Err(Error::NewerSchema { name: name.to_owned(), found, known: version });
     }
     if found == version {
         return Ok(());
     }
-    for file in files {
-        for statement in statements(file) {
-            database::query(platform, &statement, vec![]).await?;
-        }
+    for statement in files.iter().flat_map(|file| statements(file)) {
+        database::query(platform, &statement, vec![]).await?;
     }
     // Last: whoever sees the version finds everything that belongs to it.
     let done = "INSERT INTO schema_version (name, version) VALUES (?, ?) \
         ON CONFLICT (name) DO UPDATE SET version = max(version, excluded.version)";
     database::query(platform, done, vec![name.into(), version.into()]).await?;
     log_line::write(Level::Info, name, "migrated", json!({"from": found, "to": version}));
+    Ok(())
+}
+
+async fn version_of(platform: &dyn Platform, name: &str) -> Result<i64, DatabaseError> {
+    let sql = "SELECT version FROM schema_version WHERE name = ?";
+    let rows = database::query(platform, sql, vec![name.into()]).await?;
+    Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
+}
+
+/// What has to be there before anything else.
+async fn prepare(platform: &dyn Platform, name: &str) -> Result<(), DatabaseError> {
+    // Readers and the writer do not wait for each other in WAL mode. It sticks in the file. Where the database has no
+    // such mode (libSQL over the network, in memory) the shop is as correct, so a refusal is only worth a line.
+    if let Err(error) = database::query(platform, "PRAGMA journal_mode = WAL", vec![]).await {
+        log_line::write(Level::Warn, name, "no write-ahead log", json!({"error": error.to_string()}));
+    }
+    database::query(platform, VERSIONS, vec![]).await?;
     Ok(())
 }
 

@@ -61,7 +61,11 @@ impl Rows {
     /// # Errors
     /// When the row is not of the entity's form.
     pub fn get<E: Entity>(&self, id: &E::Id) -> serde_json::Result<Option<E>> {
-        let row = self.0.get(&RowKey::of::<E>(id));
+        self.at(&RowKey::of::<E>(id))
+    }
+
+    pub(crate) fn at<E: Entity>(&self, key: &RowKey) -> serde_json::Result<Option<E>> {
+        let row = self.0.get(key);
         row.and_then(|row| row.json.clone()).map(serde_json::from_value).transpose()
     }
 

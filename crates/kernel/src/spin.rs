@@ -2,6 +2,7 @@
 
 use crate::{
     Context, Kernel,
+    bell::Ring,
     http::{Problem, layer},
     kernel::Error,
     log_line::{self, Level},
@@ -234,11 +235,15 @@ pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> R
 ///
 /// # Errors
 /// When the log could not be worked off. The next bell, query or command tries again.
-pub async fn wake<C: Context>() -> anyhow::Result<()> {
+pub async fn wake<C: Context>(bell: Bytes) -> anyhow::Result<()> {
+    // Whatever else stands on the channel is a bell, too: it costs a look.
+    if serde_json::from_slice::<Ring>(&bell).is_ok_and(|ring| !ring.concerns(C::CONSUMES)) {
+        return Ok(());
+    }
     let kernel = Kernel::<C>::open(platform()).await?;
     let done = kernel.catch_up().await;
     // This instance ends when we return, so we wait for the bell.
-    kernel.bell.ring().await;
+    kernel.bell.ring_now().await;
     if let Err(error) = &done {
         log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
     }

@@ -11,7 +11,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned, Visitor},
 };
-use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::RangeInclusive};
 
 /// A JSON body of this form: 415 when it is not declared as JSON, 400 when it is not JSON or has another form.
 pub struct Body<T>(pub T);
@@ -62,14 +62,37 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
-        let message = error.inner().to_string();
+    let mut track = serde_path_to_error::Track::new();
+    let body = object(serde_path_to_error::Deserializer::new(&mut json, &mut track)).map_err(|error| {
+        let field = track.path().to_string();
+        let message = error.to_string();
         let problem = Problem::malformed(format!("The body is not as it should be: {message}"));
         if field == "." { problem } else { problem.with_errors(vec![FieldError { field, message }]) }
     })?;
     json.end().map_err(|_| Problem::malformed("There is something behind the JSON body."))?;
     Ok(body)
+}
+
+/// For serde: a struct, and only from an object. By itself serde also takes its fields from an array, in order.
+///
+/// # Errors
+/// When it is no object, or not of the struct's form.
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(de::value::MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 /// For serde: an integer of whatever size, so that an absurd one is told the rule, not called malformed.

@@ -7,7 +7,9 @@ mod problem;
 
 pub use crate::idempotency::{Attempt, Begin};
 pub use answer::Answer;
-pub use extract::{Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, optional_integer, patched};
+pub use extract::{
+    Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched,
+};
 pub use layer::{BELL, CATCH_UP, app, context, serve};
 pub use problem::{FieldError, Problem};
 

@@ -9,7 +9,7 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     about: Option<String>,
-    extensions: Vec<(&'static str, String)>,
+    extensions: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
@@ -76,7 +76,7 @@ impl Problem {
     }
 
     /// With a member of its own (RFC 9457, section 3.2).
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.extensions.push((name, value.into()));
         self
     }
@@ -101,7 +101,7 @@ impl Problem {
             "detail": self.detail,
         });
         if let Some(body) = body.as_object_mut() {
-            body.extend(self.extensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+            body.extend(self.extensions.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             if !self.errors.is_empty() {
                 body.insert("errors".into(), json!(self.errors));
             }
