@@ -1,7 +1,6 @@
 //! The log as CloudEvents 1.0 in their JSON format.
 
-use contracts::Event;
-use kernel::{DataError, Recorded};
+use kernel::Entry;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ pub struct CloudEvent {
     id: String,
     source: String,
     #[serde(rename = "type")]
-    event_type: &'static str,
+    event_type: String,
     subject: String,
     time: String,
     /// The event's place in the log: an integer here and everywhere (docs/decisions/0004-sequence-is-an-integer.md).
@@ -24,26 +23,21 @@ pub struct CloudEvent {
     data: Value,
 }
 
-impl CloudEvent {
-    /// The event as outsiders see it.
-    ///
-    /// # Errors
-    /// When its data cannot be written as JSON.
-    pub fn new(source: String, recorded: Recorded) -> Result<Self, DataError> {
-        let event: &Event = &recorded.event;
-        Ok(Self {
+impl From<Entry> for CloudEvent {
+    fn from(entry: Entry) -> Self {
+        Self {
             specversion: "1.0",
-            source,
-            event_type: event.event_type(),
-            subject: event.subject().to_owned(),
-            sequence: recorded.seq.unwrap_or_default(),
+            id: entry.id,
+            source: entry.source,
+            event_type: entry.event_type,
+            subject: entry.subject,
+            time: entry.time,
+            sequence: entry.seq,
+            correlationid: entry.correlation_id,
+            causationid: entry.causation_id,
+            traceparent: entry.traceparent,
             datacontenttype: "application/json",
-            data: event.data()?,
-            id: recorded.id,
-            time: recorded.time,
-            correlationid: recorded.correlation_id,
-            causationid: recorded.causation_id,
-            traceparent: recorded.traceparent,
-        })
+            data: entry.data,
+        }
     }
 }

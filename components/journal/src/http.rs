@@ -55,9 +55,8 @@ async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Ans
         })
     })?;
     let found = journal.log.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
-    let events = found.into_iter().map(|(source, event)| CloudEvent::new(source, event));
-    let events = events.collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
-    Ok(Answer::ok(Page::new(events, &listing, |event| event.sequence.to_string())))
+    let events = found.into_iter().map(CloudEvent::from).collect();
+    Ok(Answer::ok(Page::new(events, &listing, |event: &CloudEvent| event.sequence.to_string())))
 }
 
 async fn bell(State(journal): State<Arc<Journal>>) -> Answer {

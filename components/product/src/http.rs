@@ -84,7 +84,12 @@ async fn register(
     loop {
         let attempt = match kernel.begin(key.clone(), &registration, Uuid::now_v7().to_string()).await? {
             Begin::New(attempt) => attempt,
-            Begin::Started(attempt) => return created(&find(&kernel, attempt.subject()).await?),
+            // It was registered, but its answer was not kept.
+            Begin::Started(attempt) => {
+                let answer = created(&find(&kernel, attempt.subject()).await?);
+                kernel.finish(&attempt, &answer).await?;
+                return Ok(answer);
+            }
             Begin::Answered(answer) => return Ok(answer),
         };
         let product_id = ProductId::new(attempt.subject());
@@ -94,7 +99,7 @@ async fn register(
             Err(Failure::KeyTaken) => continue,
             other => other?,
         };
-        let answer = created(&product(executed.state)?)?;
+        let answer = created(&product(executed.state)?);
         kernel.finish(&attempt, &answer).await?;
         return Ok(answer);
     }
@@ -137,8 +142,8 @@ fn shown(status: StatusCode, product: &Versioned<Product>) -> Answer {
     Answer::json(status, View::of(product)).version(product.version)
 }
 
-fn created(product: &Versioned<Product>) -> Result<Answer, Problem> {
-    Ok(shown(StatusCode::CREATED, product).location(format!("/products/{}", product.value.product_id)))
+fn created(product: &Versioned<Product>) -> Answer {
+    shown(StatusCode::CREATED, product).location(format!("/products/{}", product.value.product_id))
 }
 
 impl<'a> View<'a> {

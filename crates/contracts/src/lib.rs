@@ -6,6 +6,8 @@
 pub mod charge;
 pub mod ids;
 pub mod saga;
+#[cfg(feature = "testing")]
+pub mod samples;
 
 mod generated {
     #![allow(missing_docs)]

@@ -3,9 +3,6 @@
 use crate::platform::{Platform, Row, Value};
 use std::time::{Duration, Instant};
 
-/// How long a statement tries to get the write lock before the request is answered with 503.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Why a statement failed. Nothing of it was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
@@ -23,7 +20,7 @@ pub enum DatabaseError {
 /// `busy_timeout = 0` on the connection and the retry here, with jitter (measured in `docs/decisions/`).
 ///
 /// # Errors
-/// [`DatabaseError`]; a locked database only after [`PATIENCE`].
+/// [`DatabaseError`]; a locked database only when the platform has lost its patience.
 pub async fn query(platform: &dyn Platform, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
     let began = Instant::now();
     let mut pause = Duration::from_micros(150);
@@ -35,7 +32,7 @@ pub async fn query(platform: &dyn Platform, sql: &str, parameters: Vec<Value>) -
         if !message.contains("locked") && !message.contains("busy") {
             return Err(classify(message));
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > platform.patience() {
             return Err(DatabaseError::Unavailable(message));
         }
         platform.sleep(jitter(pause)).await;

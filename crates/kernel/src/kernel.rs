@@ -72,7 +72,7 @@ pub enum Failure<R> {
     /// The state has another version than the caller expected (`If-Match`).
     #[error("it has version {actual} by now")]
     Stale {
-        /// The version it has; 0 when it does not exist.
+        /// The version it has.
         actual: i64,
     },
     /// Another request with the same idempotency key came first.
@@ -290,6 +290,7 @@ impl<C: Context> Kernel<C> {
             let mut state = C::State::read(key, &rows).map_err(Error::from)?;
             if let Some(expected) = if_match
                 && expected != version(&rows)
+                && version(&rows) > 0
             {
                 return Err(Failure::Stale { actual: version(&rows) });
             }

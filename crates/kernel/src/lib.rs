@@ -5,6 +5,7 @@
 //! (`sql/context.sql`). [`http`] is what all routes share, [`platform`] what Spin gives us.
 
 pub mod bell;
+mod commit;
 pub mod context;
 pub mod correlation;
 pub mod database;
@@ -15,8 +16,12 @@ mod kernel;
 mod log;
 pub mod log_line;
 mod migration;
+#[cfg(feature = "testing")]
+pub mod model;
 pub mod platform;
 mod rows;
+#[cfg(feature = "testing")]
+pub mod scenario;
 #[cfg(target_family = "wasm")]
 pub mod spin;
 #[cfg(feature = "testing")]
@@ -25,7 +30,7 @@ pub mod testing;
 pub use context::{Context, Recorded};
 pub use correlation::Trace;
 pub use kernel::{Error, Executed, Failure, Kernel, Position};
-pub use log::Log;
+pub use log::{Entry, Log};
 pub use rows::{Entity, RowKey, Rows, State, Versioned};
 /// What goes wrong between a row and its entity.
 pub use serde_json::Error as DataError;

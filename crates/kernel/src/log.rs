@@ -14,8 +14,33 @@ use std::sync::Arc;
 const SQL: &str = include_str!("../../../sql/log.sql");
 const VERSION: i64 = 1;
 
-/// The columns of an event, in the order in which [`recorded`] reads them.
-pub(crate) const COLUMNS: &str = "seq, id, source, type, time, correlation_id, causation_id, traceparent, data";
+/// The columns of an event, in the order in which [`entry`] reads them.
+const COLUMNS: &str = "seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data";
+
+/// An event as it stands in the log, of whatever type: also of one that this build does not know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place in the log.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+    /// Who appended it: `/mealkit/<context>`.
+    pub source: String,
+    /// Its type.
+    pub event_type: String,
+    /// What it is about.
+    pub subject: String,
+    /// When it was appended: RFC 3339, UTC.
+    pub time: String,
+    /// The order's id, or the id of the conversation where there is no order.
+    pub correlation_id: String,
+    /// The event or the request that caused it.
+    pub causation_id: String,
+    /// W3C trace context.
+    pub traceparent: String,
+    /// Its data.
+    pub data: Json,
+}
 
 /// The log as outsiders read it.
 pub struct Log {
@@ -32,21 +57,16 @@ impl Log {
         Ok(Self { platform })
     }
 
-    /// Up to `limit` events after `after`, each with its source; of one order, if it is given.
+    /// Up to `limit` events after `after`; of one order, if it is given.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn events(
-        &self,
-        after: i64,
-        order_id: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Recorded)>, Error> {
+    pub async fn events(&self, after: i64, order_id: Option<&str>, limit: usize) -> Result<Vec<Entry>, Error> {
         let filter = if order_id.is_some() { "subject = ?3 AND" } else { "" };
         let sql = format!("SELECT {COLUMNS} FROM event WHERE {filter} seq > ?1 ORDER BY seq LIMIT ?2");
         let mut parameters = vec![after.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
         parameters.extend(order_id.map(Value::from));
-        database::query(&*self.platform, &sql, parameters).await?.iter().map(|row| recorded(row)).collect()
+        database::query(&*self.platform, &sql, parameters).await?.iter().map(|row| entry(row)).collect()
     }
 
     /// The sequence number of the newest event; 0 while there is none.
@@ -67,20 +87,35 @@ pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {
     Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
 }
 
-/// An event from a row of [`COLUMNS`], with its source.
-pub(crate) fn recorded(row: &[Value]) -> Result<(String, Recorded), Error> {
+/// An event from a row of [`COLUMNS`].
+fn entry(row: &[Value]) -> Result<Entry, Error> {
     let text = |index: usize| row.get(index).and_then(Value::text).unwrap_or_default().to_owned();
-    let data = serde_json::from_str(&text(8))?;
-    let recorded = Recorded {
-        seq: row.first().and_then(Value::integer),
+    Ok(Entry {
+        seq: row.first().and_then(Value::integer).ok_or(Error::Missing("a column"))?,
         id: text(1),
-        time: text(4),
-        correlation_id: text(5),
-        causation_id: text(6),
-        traceparent: text(7),
-        event: Event::from_parts(&text(3), data)?,
-    };
-    Ok((text(2), recorded))
+        source: text(2),
+        event_type: text(3),
+        subject: text(4),
+        time: text(5),
+        correlation_id: text(6),
+        causation_id: text(7),
+        traceparent: text(8),
+        data: serde_json::from_str(&text(9))?,
+    })
+}
+
+impl Entry {
+    fn recorded(self) -> Result<Recorded, Error> {
+        Ok(Recorded {
+            seq: Some(self.seq),
+            id: self.id,
+            time: self.time,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            traceparent: self.traceparent,
+            event: Event::from_parts(&self.event_type, self.data)?,
+        })
+    }
 }
 
 /// What a consumer finds in the log: one snapshot of its cursor, the log's end, and the events in between.
@@ -111,11 +146,11 @@ pub(crate) struct Look {
 pub(crate) fn look_sql(context: &str, consumes: &[&str], limit: usize) -> String {
     let types = types(consumes);
     format!(
-        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
          FROM {context}_cursor UNION ALL \
          SELECT * FROM (SELECT 'event', {COLUMNS} FROM event \
          WHERE seq > (SELECT position FROM {context}_cursor) AND type IN ({types}) ORDER BY seq LIMIT {limit}) UNION ALL \
-         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL FROM {context}_row \
+         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL FROM {context}_row \
          WHERE id IN (SELECT value FROM json_each(?))"
     )
 }
@@ -130,10 +165,10 @@ pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
             [Value::Text(tag), Value::Integer(position), Value::Integer(head), ..] if tag == "at" => {
                 at = Some((*position, *head));
             }
-            [Value::Text(tag), event @ ..] if tag == "event" => events.push(recorded(event)?.1),
+            [Value::Text(tag), event @ ..] if tag == "event" => events.push(entry(event)?.recorded()?),
             [_, Value::Integer(version), Value::Text(kind), Value::Text(id), Value::Text(json), ..] => {
                 if let Some(key) = keys.iter().find(|key| key.kind == kind && key.id == *id) {
-                    rows.insert(key.clone(), *version, serde_json::from_str(json)?);
+                    rows.insert(key.clone(), *version, json.clone());
                 }
             }
             _ => return Err(Error::Missing("a column")),

@@ -85,6 +85,11 @@ pub trait Platform: Send + Sync + 'static {
     /// Waits.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
+    /// How long a statement tries to get the write lock before the request is answered with 503.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     /// What time it is.
     fn now(&self) -> SystemTime {
         SystemTime::now()

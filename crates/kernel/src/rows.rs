@@ -43,8 +43,10 @@ pub struct Versioned<T> {
 #[derive(Clone, Debug, Default)]
 struct Row {
     version: i64,
-    json: Option<Value>,
-    changed: bool,
+    /// As it is now.
+    json: String,
+    /// What is to be written, if it changed.
+    changed: Option<Value>,
 }
 
 /// The rows that a batch of decisions works on.
@@ -52,8 +54,8 @@ struct Row {
 pub struct Rows(BTreeMap<RowKey, Row>);
 
 impl Rows {
-    pub(crate) fn insert(&mut self, key: RowKey, version: i64, json: Value) {
-        self.0.insert(key, Row { version, json: Some(json), changed: false });
+    pub(crate) fn insert(&mut self, key: RowKey, version: i64, json: String) {
+        self.0.insert(key, Row { version, json, changed: None });
     }
 
     /// The entity in a row, if there is one.
@@ -65,8 +67,7 @@ impl Rows {
     }
 
     pub(crate) fn at<E: Entity>(&self, key: &RowKey) -> serde_json::Result<Option<E>> {
-        let row = self.0.get(key);
-        row.and_then(|row| row.json.clone()).map(serde_json::from_value).transpose()
+        self.0.get(key).map(|row| serde_json::from_str(&row.json)).transpose()
     }
 
     /// The version of a row; 0 when there is none.
@@ -79,25 +80,24 @@ impl Rows {
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn put<E: Entity>(&mut self, entity: &E) -> serde_json::Result<()> {
-        let json = serde_json::to_value(entity)?;
-        let row = self.0.entry(RowKey::of::<E>(entity.id())).or_default();
-        if row.json.as_ref() != Some(&json) {
-            row.json = Some(json);
-            row.changed = true;
+        let key = RowKey::of::<E>(entity.id());
+        if self.at::<E>(&key)?.as_ref() != Some(entity) {
+            let json = serde_json::to_value(entity)?;
+            let row = self.0.entry(key).or_default();
+            row.json = json.to_string();
+            row.changed = Some(json);
         }
         Ok(())
     }
 
     /// The rows that changed since the last call, for a unit of work, each with its next version.
     pub(crate) fn changes(&mut self) -> Vec<Value> {
-        let changed = self.0.iter_mut().filter(|(_, row)| row.changed);
-        changed
-            .map(|(key, row)| {
-                row.changed = false;
-                row.version += 1;
-                json!({"kind": key.kind, "id": key.id, "version": row.version, "row": row.json})
-            })
-            .collect()
+        let change = |(key, row): (&RowKey, &mut Row)| {
+            let json = row.changed.take()?;
+            row.version += 1;
+            Some(json!({"kind": key.kind, "id": key.id, "version": row.version, "row": json}))
+        };
+        self.0.iter_mut().filter_map(change).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A JSON answer. Can be kept, so that a repeated request gets the same one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,8 @@ pub struct Answer {
     location: Option<String>,
     retry_after: Option<u64>,
     correlation_id: Option<String>,
-    body: Value,
+    /// JSON.
+    body: String,
 }
 
 impl Answer {
@@ -31,7 +32,7 @@ impl Answer {
             retry_after: None,
             correlation_id: None,
             // Views are plain structs with string keys: they can always be written.
-            body: serde_json::to_value(body).unwrap_or_default(),
+            body: serde_json::to_string(&body).unwrap_or_default(),
         }
     }
 
@@ -74,12 +75,13 @@ impl Answer {
     /// The answer on the wire. A problem carries the correlation id in its body, too.
     pub(super) fn write(mut self, correlation_id: &str) -> Response {
         if self.content_type == "application/problem+json"
-            && let Some(body) = self.body.as_object_mut()
+            && let Ok(mut body) = serde_json::from_str::<Map<String, Value>>(&self.body)
         {
             body.insert("correlation_id".into(), correlation_id.into());
+            self.body = Value::Object(body).to_string();
         }
         let status = self.status();
-        let mut response = Response::new(Body::from(self.body.to_string()));
+        let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = status;
         let retry_after = self.retry_after.map(|seconds| seconds.to_string());
         let headers = [

@@ -65,12 +65,20 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut track = serde_path_to_error::Track::new();
     let body = object(serde_path_to_error::Deserializer::new(&mut json, &mut track)).map_err(|error| {
         let field = track.path().to_string();
-        let message = error.to_string();
+        let message = without_value(&error.to_string());
         let problem = Problem::malformed(format!("The body is not as it should be: {message}"));
         if field == "." { problem } else { problem.with_errors(vec![FieldError { field, message }]) }
     })?;
     json.end().map_err(|_| Problem::malformed("There is something behind the JSON body."))?;
     Ok(body)
+}
+
+/// What serde says, without what was sent: that may be a card's number in the wrong place.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// For serde: a struct, and only from an object. By itself serde also takes its fields from an array, in order.

@@ -22,7 +22,10 @@ pub struct FieldError {
 
 /// A problem as the client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
     status: StatusCode,
     kind: &'static str,
     detail: String,
@@ -35,7 +38,15 @@ pub struct Problem {
 impl Problem {
     /// A problem of this status; `kind` names it in its `type`, `detail` says what to do.
     pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), errors: vec![], retry_after: None, about: None, extensions: vec![] }
+        Self(Box::new(Parts {
+            status,
+            kind,
+            detail: detail.into(),
+            errors: vec![],
+            retry_after: None,
+            about: None,
+            extensions: vec![],
+        }))
     }
 
     /// 400: the request is not of the form that it should have.
@@ -56,7 +67,7 @@ impl Problem {
     /// 422: understood, but against the rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = "Some fields are not as they should be; see `errors`.";
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
     }
 
     /// 422 for one field.
@@ -66,49 +77,52 @@ impl Problem {
 
     /// 503: come back in so many seconds.
     pub fn unavailable(kind: &'static str, detail: impl Into<String>, retry_after: u64) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail) }
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail);
+        problem.0.retry_after = Some(retry_after);
+        problem
     }
 
     /// With the fields that are wrong.
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     /// With a member of its own (RFC 9457, section 3.2).
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.extensions.push((name, value.into()));
+        self.0.extensions.push((name, value.into()));
         self
     }
 
     /// About this order.
     pub fn about(mut self, order_id: &str) -> Self {
-        self.about = Some(order_id.to_owned());
+        self.0.about = Some(order_id.to_owned());
         self
     }
 
     /// Its status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// As an answer.
-    pub fn answer(&self) -> Answer {
+    pub fn answer(self) -> Answer {
+        let Parts { status, kind, detail, errors, retry_after, about, extensions } = *self.0;
         let mut body = json!({
-            "type": format!("/problems/{}", self.kind),
-            "title": self.status.canonical_reason().unwrap_or("Problem"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
+            "type": format!("/problems/{kind}"),
+            "title": status.canonical_reason().unwrap_or("Problem"),
+            "status": status.as_u16(),
+            "detail": detail,
         });
         if let Some(body) = body.as_object_mut() {
-            body.extend(self.extensions.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-            if !self.errors.is_empty() {
-                body.insert("errors".into(), json!(self.errors));
+            body.extend(extensions.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            if !errors.is_empty() {
+                body.insert("errors".into(), json!(errors));
             }
         }
-        let answer = Answer::problem(self.status, body, self.retry_after);
-        match &self.about {
-            Some(order_id) => answer.about(order_id),
+        let answer = Answer::problem(status, body, retry_after);
+        match about {
+            Some(order_id) => answer.about(&order_id),
             None => answer,
         }
     }

@@ -1,0 +1,261 @@
+//! The engine without its database: the log, the cursors and the unit of work in memory, by the rules of `kernel.rs` and
+//! `sql/context.sql`. Between deciding and committing, time stands still for as long as a test wants it to.
+#![allow(clippy::expect_used, reason = "only tests use it")]
+
+use crate::{Context, Entity, Recorded, RowKey, Rows, State, Trace, log};
+use contracts::Event;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, marker::PhantomData};
+use uuid::Uuid;
+
+/// When everything happens.
+const TIME: &str = "2026-01-01T00:00:00.000Z";
+/// How many events are read at once at most.
+const BATCH: usize = 256;
+
+/// What a unit of work must fulfil. A test takes one rule away to show that nothing holds without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A command's decision has seen every event about its subject that matters to its context.
+    pub condition: bool,
+    /// A policy stands where it expects to stand.
+    pub cursor: bool,
+    /// Every row has still the version that was decided on.
+    pub versions: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { condition: true, cursor: true, versions: true }
+    }
+}
+
+/// An event in the log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The context that appended it.
+    pub source: &'static str,
+    /// What happened.
+    pub recorded: Recorded,
+}
+
+/// The log.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: Vec<Entry>,
+    /// The rules by which it is appended to.
+    pub rules: Rules,
+}
+
+impl Log {
+    /// All of it, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What came after this sequence number.
+    pub fn after(&self, seq: i64) -> &[Entry] {
+        usize::try_from(seq).ok().and_then(|seq| self.entries.get(seq..)).unwrap_or_default()
+    }
+
+    /// The sequence number of the newest event; 0 while there is none.
+    pub fn head(&self) -> i64 {
+        i64::try_from(self.entries.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Writes an event into the log that nobody decided on.
+    pub fn forge(&mut self, source: &'static str, event: Event) {
+        self.append(source, &[fresh(event, &Trace::own())]);
+    }
+
+    fn append(&mut self, source: &'static str, events: &[Recorded]) {
+        for event in events {
+            let recorded = Recorded { seq: Some(self.head() + 1), ..event.clone() };
+            self.entries.push(Entry { source, recorded });
+        }
+    }
+}
+
+/// A unit of work: decided, not yet committed.
+#[derive(Clone, Debug, Default)]
+pub struct Unit {
+    condition: Option<(String, i64)>,
+    cursor: Option<(i64, i64)>,
+    rows: Vec<Json>,
+    events: Vec<Recorded>,
+}
+
+impl Unit {
+    /// What will have happened.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|event| &event.event)
+    }
+}
+
+/// A context at work: its cursor and its rows.
+pub struct Model<C> {
+    position: i64,
+    rows: BTreeMap<(String, String), (i64, Json)>,
+    context: PhantomData<C>,
+}
+
+impl<C> Default for Model<C> {
+    fn default() -> Self {
+        Self { position: 0, rows: BTreeMap::new(), context: PhantomData }
+    }
+}
+
+/// What a context does whichever it is.
+pub trait Member {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// How far it has read the log.
+    fn position(&self) -> i64;
+
+    /// What follows from the next events, up to so many of them: a unit for each.
+    fn read(&self, log: &Log, limit: usize) -> Vec<Unit>;
+
+    /// Commits units in one statement; returns how many of them were not skipped.
+    fn commit(&mut self, log: &mut Log, units: &[Unit]) -> usize;
+
+    /// Reads the log to its end and does what follows from it.
+    fn catch_up(&mut self, log: &mut Log) {
+        loop {
+            let units = self.read(log, BATCH);
+            if units.is_empty() {
+                return;
+            }
+            self.commit(log, &units);
+        }
+    }
+}
+
+impl<C: Context> Model<C> {
+    /// An entity as it is stored.
+    pub fn find<E: Entity>(&self, id: &E::Id) -> Option<E> {
+        self.load([RowKey::of::<E>(id)]).get(id).expect("a row of its entity's form")
+    }
+
+    /// Decides on a command, after catching up.
+    ///
+    /// # Errors
+    /// When the command is refused.
+    pub fn decide(
+        &mut self,
+        log: &mut Log,
+        key: &<C::State as State>::Key,
+        command: C::Command,
+    ) -> Result<Unit, C::Refusal> {
+        self.catch_up(log);
+        let mut rows = self.load(C::State::rows(key));
+        let mut state = C::State::read(key, &rows).expect("rows of their entities' form");
+        let decided = C::decide(&state, command)?;
+        let condition = decided.first().map(|event| (event.subject().to_owned(), log.head()));
+        let events = happen::<C>(decided, &Trace::own(), &mut state);
+        state.write(&mut rows).expect("entities that are JSON");
+        Ok(Unit { condition, cursor: None, rows: rows.changes(), events })
+    }
+
+    fn load(&self, keys: impl IntoIterator<Item = RowKey>) -> Rows {
+        let mut rows = Rows::default();
+        for key in keys {
+            if let Some((version, json)) = self.rows.get(&(key.kind.to_owned(), key.id.clone())) {
+                rows.insert(key, *version, json.to_string());
+            }
+        }
+        rows
+    }
+
+    /// Whether the unit fulfils the rules.
+    fn fulfils(&self, log: &Log, unit: &Unit) -> bool {
+        let watched = |event: &Event| C::CONSUMES.iter().chain(C::APPENDS).any(|name| *name == event.event_type());
+        let condition = unit.condition.as_ref().is_none_or(|(subject, seen)| {
+            !log.after(*seen).iter().map(|entry| &entry.recorded.event).any(|e| e.subject() == subject && watched(e))
+        });
+        let cursor = unit.cursor.is_none_or(|(from, _)| from == self.position);
+        let versions = unit.rows.iter().all(|new| {
+            let (key, version, _) = parts(new);
+            version == 1 + self.rows.get(&key).map_or(0, |(version, _)| *version)
+        });
+        (condition || !log.rules.condition) && (cursor || !log.rules.cursor) && (versions || !log.rules.versions)
+    }
+}
+
+impl<C: Context> Member for Model<C> {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn position(&self) -> i64 {
+        self.position
+    }
+
+    fn read(&self, log: &Log, limit: usize) -> Vec<Unit> {
+        let unread = log.after(self.position).iter().map(|entry| &entry.recorded);
+        let mut unread = unread.filter(|event| C::CONSUMES.contains(&event.event.event_type()));
+        let events: Vec<&Recorded> = unread.by_ref().take(limit).collect();
+        let all = unread.next().is_none();
+        let mut rows =
+            self.load(events.iter().filter_map(|event| C::concerns(event)).flat_map(|key| C::State::rows(&key)));
+        let mut units: Vec<Unit> = Vec::new();
+        let mut from = self.position;
+        for event in events {
+            let to = event.seq.unwrap_or(from);
+            let mut unit = Unit { cursor: Some((from, to)), ..Unit::default() };
+            if let Some(key) = C::concerns(event) {
+                let state = C::State::read(&key, &rows).expect("rows of their entities' form");
+                let mut state = C::evolve(state, event);
+                let command = C::whenever(event, Uuid::now_v7());
+                // A policy that is refused has heard the event all the same.
+                let decided = command.and_then(|command| C::decide(&state, command).ok()).unwrap_or_default();
+                let trace = Trace::of_event(&event.id, &event.correlation_id, &event.traceparent);
+                unit.events = happen::<C>(decided, &trace, &mut state);
+                state.write(&mut rows).expect("entities that are JSON");
+                unit.rows = rows.changes();
+            }
+            units.push(unit);
+            from = to;
+        }
+        if let (true, Some(last)) = (all, units.last_mut()) {
+            last.cursor = last.cursor.map(|(from, _)| (from, log.head()));
+        }
+        units
+    }
+
+    fn commit(&mut self, log: &mut Log, units: &[Unit]) -> usize {
+        let mut committed = 0;
+        for unit in units {
+            if !self.fulfils(log, unit) {
+                continue;
+            }
+            if let Some((_, to)) = unit.cursor {
+                self.position = to;
+            }
+            for new in &unit.rows {
+                let (key, version, json) = parts(new);
+                self.rows.insert(key, (version, json));
+            }
+            log.append(C::NAME, &unit.events);
+            committed += 1;
+        }
+        committed
+    }
+}
+
+fn happen<C: Context>(decided: Vec<Event>, trace: &Trace, state: &mut C::State) -> Vec<Recorded> {
+    let happened: Vec<_> = decided.into_iter().map(|event| fresh(event, trace)).collect();
+    *state = happened.iter().fold(std::mem::take(state), C::evolve);
+    happened
+}
+
+fn fresh(event: Event, trace: &Trace) -> Recorded {
+    log::fresh(event, trace, Uuid::now_v7(), TIME)
+}
+
+/// Kind and id, version and JSON of a row, as [`Rows::changes`] writes it.
+fn parts(row: &Json) -> ((String, String), i64, Json) {
+    let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let version = row.get("version").and_then(Json::as_i64).unwrap_or_default();
+    ((text("kind"), text("id")), version, row.get("row").cloned().unwrap_or_default())
+}

@@ -1,0 +1,249 @@
+//! The whole shop without I/O: the seven contexts' own decisions and policies on a log in memory ([`kernel::model`]).
+//!
+//! Everything that takes time in the real shop is a step of its own here, which a test takes when it wants to: deciding
+//! on a command, reading a piece of the log, committing what came of it, or losing it in a crash.
+
+pub mod laws;
+
+use contracts::{
+    Event, OrderPlaced,
+    charge::{CardNumber, ChargeRequest},
+    ids::{OrderId, PaymentId, ProductId},
+    samples,
+};
+use customer_center::MyPages;
+use delivery::Deliveries;
+use kernel::{
+    Context, State,
+    model::{Log, Member, Model, Rules, Unit},
+};
+use marketing::Marketing;
+use order::{Orders, domain::PAYMENT_UNAVAILABLE};
+use payment::{Payments, domain::Verdict};
+use product::{
+    Products,
+    domain::{Changes, Description},
+};
+
+/// The contexts.
+pub const CONTEXTS: [&str; 6] = ["product", "order", "payment", "delivery", "marketing", "customer-center"];
+
+/// Which state of a context.
+pub type Key<C> = <<C as Context>::State as State>::Key;
+
+/// The shop.
+#[derive(Default)]
+#[allow(missing_docs, reason = "they are called what they are")]
+pub struct Shop {
+    pub log: Log,
+    pub product: Model<Products>,
+    pub order: Model<Orders>,
+    pub payment: Model<Payments>,
+    pub delivery: Model<Deliveries>,
+    pub marketing: Model<Marketing>,
+    pub customer_center: Model<MyPages>,
+}
+
+/// What somebody asks of the shop.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the variants say it")]
+pub enum Ask {
+    /// A seller registers a kit.
+    Register { product: ProductId, stock: u32 },
+    /// A seller counts the stock.
+    Restock { product: ProductId, stock: u32 },
+    /// A seller changes the name, and nothing else.
+    Rename { product: ProductId, name: String },
+    /// A member orders.
+    Place { order: OrderId, product: ProductId, quantity: u32 },
+    /// Order asks payment to charge, and the gateway says yes or no.
+    Charge { order: OrderId, approved: bool },
+    /// Payment does not answer, and order gives up.
+    GiveUp { order: OrderId },
+    /// A member cancels.
+    Cancel { order: OrderId },
+    /// A member has the kit.
+    Complete { order: OrderId },
+}
+
+/// Work of one context: decided, not yet committed.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The context.
+    pub context: &'static str,
+    /// What is to be committed.
+    pub units: Vec<Unit>,
+}
+
+/// A command was refused, for this reason.
+pub type Refused = String;
+
+impl Shop {
+    /// A shop where one rule is not kept.
+    pub fn with(rules: Rules) -> Self {
+        let mut shop = Self::default();
+        shop.log.rules = rules;
+        shop
+    }
+
+    /// Decides, on what is in the log by now.
+    ///
+    /// # Errors
+    /// When the domain refuses it.
+    pub fn decide(&mut self, ask: &Ask) -> Result<Work, Refused> {
+        let unit = match ask.clone() {
+            Ask::Register { product, stock } => {
+                let kit = samples::product_registered();
+                let command = product::domain::Command::Register {
+                    product_id: product.clone(),
+                    seller_id: kit.seller_id,
+                    description: Description {
+                        name: kit.name,
+                        description: kit.description,
+                        price: kit.price,
+                        stock,
+                        image_url: kit.image_url,
+                    },
+                };
+                decide(&mut self.product, &mut self.log, &Key::<Products>::product(&product), command)
+            }
+            Ask::Restock { product, stock } => {
+                self.modify(&product, Changes { stock: Some(stock), ..Changes::default() })
+            }
+            Ask::Rename { product, name } => self.modify(&product, Changes { name: Some(name), ..Changes::default() }),
+            Ask::Place { order, product, quantity } => {
+                let key = Key::<Orders>::order_of_kit(&order, &product);
+                let OrderPlaced { member_id, address, .. } = samples::order_placed();
+                let command = order::domain::Command::Place { order_id: order, member_id, quantity, address };
+                decide(&mut self.order, &mut self.log, &key, command)
+            }
+            Ask::Charge { order, approved } => {
+                let verdict = match approved {
+                    true => Verdict::Approved { approval_number: "A-1".into() },
+                    false => Verdict::Declined { reason: "card_declined" },
+                };
+                let charge = Box::new(self.charge_of(&order)?);
+                let payment_id = PaymentId::new(format!("payment of {order}"));
+                let command = payment::domain::Command::Record { payment_id, charge, verdict };
+                decide(&mut self.payment, &mut self.log, &order, command)
+            }
+            Ask::GiveUp { order } => {
+                self.tell_order(&order, order::domain::Command::Reject { reason: PAYMENT_UNAVAILABLE.into() })
+            }
+            Ask::Cancel { order } => self.tell_order(&order, order::domain::Command::Cancel { reason: None }),
+            Ask::Complete { order } => {
+                decide(&mut self.delivery, &mut self.log, &order, delivery::domain::Command::Complete)
+            }
+        }?;
+        Ok(Work { context: ask.context(), units: vec![unit] })
+    }
+
+    /// Asks until it is committed, or refused.
+    ///
+    /// # Errors
+    /// When the domain refuses it.
+    pub fn ask(&mut self, ask: &Ask) -> Result<(), Refused> {
+        loop {
+            let work = self.decide(ask)?;
+            if self.commit(&work) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A context reads up to so many events. What follows from them is not committed yet.
+    pub fn read(&mut self, context: &'static str, limit: usize) -> Work {
+        let (member, log) = self.member(context);
+        Work { context, units: member.read(log, limit) }
+    }
+
+    /// Commits work, or as much of it as the rules allow; says whether it was all of it.
+    pub fn commit(&mut self, work: &Work) -> bool {
+        let (member, log) = self.member(work.context);
+        member.commit(log, &work.units) == work.units.len()
+    }
+
+    /// A context reads the log to its end.
+    pub fn catch_up(&mut self, context: &'static str) {
+        let (member, log) = self.member(context);
+        member.catch_up(log);
+    }
+
+    /// These contexts catch up, one after the other, until nothing follows any more.
+    pub fn come_to_rest(&mut self, contexts: &[&'static str]) {
+        loop {
+            let head = self.log.head();
+            for context in contexts {
+                self.catch_up(context);
+            }
+            if self.log.head() == head {
+                return;
+            }
+        }
+    }
+
+    /// Everything that happened to an order, in order.
+    pub fn story<'a>(&'a self, order: &'a OrderId) -> impl Iterator<Item = &'a Event> {
+        let events = self.log.entries().iter().map(|entry| &entry.recorded.event);
+        events.filter(move |event| event.order_id() == Some(order))
+    }
+
+    fn member(&mut self, context: &str) -> (&mut dyn Member, &mut Log) {
+        let member: &mut dyn Member = match context {
+            "product" => &mut self.product,
+            "order" => &mut self.order,
+            "payment" => &mut self.payment,
+            "delivery" => &mut self.delivery,
+            "marketing" => &mut self.marketing,
+            _ => &mut self.customer_center,
+        };
+        assert_eq!(member.name(), context);
+        (member, &mut self.log)
+    }
+
+    fn modify(&mut self, product: &ProductId, changes: Changes) -> Result<Unit, Refused> {
+        let command = product::domain::Command::Modify(changes);
+        decide(&mut self.product, &mut self.log, &Key::<Products>::product(product), command)
+    }
+
+    fn tell_order(&mut self, order: &OrderId, command: order::domain::Command) -> Result<Unit, Refused> {
+        decide(&mut self.order, &mut self.log, &Key::<Orders>::order(order), command)
+    }
+
+    /// Order asks for a charge only after it has placed the order.
+    fn charge_of(&self, order: &OrderId) -> Result<ChargeRequest, Refused> {
+        let placed = self.story(order).find_map(|event| match event {
+            Event::OrderPlaced(placed) => Some(placed.clone()),
+            _ => None,
+        });
+        let placed = placed.ok_or("there is no such order")?;
+        Ok(ChargeRequest {
+            order_id: placed.order_id,
+            member_id: placed.member_id,
+            seller_id: placed.seller_id,
+            product_id: placed.product_id,
+            product_name: placed.product_name,
+            quantity: placed.quantity,
+            amount: placed.amount,
+            address: placed.address,
+            card_number: CardNumber::parse("4111111111111111").map_err(|error| error.to_string())?,
+            card_owner: "Kim Minji".into(),
+        })
+    }
+}
+
+impl Ask {
+    /// The context that is asked.
+    pub fn context(&self) -> &'static str {
+        match self {
+            Self::Register { .. } | Self::Restock { .. } | Self::Rename { .. } => "product",
+            Self::Place { .. } | Self::GiveUp { .. } | Self::Cancel { .. } => "order",
+            Self::Charge { .. } => "payment",
+            Self::Complete { .. } => "delivery",
+        }
+    }
+}
+
+fn decide<C: Context>(model: &mut Model<C>, log: &mut Log, key: &Key<C>, command: C::Command) -> Result<Unit, Refused> {
+    model.decide(log, key, command).map_err(|refusal| refusal.to_string())
+}

@@ -1,0 +1,363 @@
+//! The table of the saga (`contracts::saga`), walked exhaustively: what stands in it is what the contexts do, every step
+//! may be heard twice, a failure at each step unwinds those before it, and so may every compensation be heard twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use contracts::{
+    Event,
+    saga::{Compensation, FAILURES, STEPS, Step},
+    samples,
+};
+use customer_center::MyPages;
+use delivery::Deliveries;
+use kernel::{Context, Recorded, model::Entry, scenario::FRESH};
+use marketing::Marketing;
+use order::{
+    Orders,
+    domain::{Order, Status},
+};
+use payment::Payments;
+use product::{Products, domain::Product};
+use saga_tests::{Ask, CONTEXTS, Shop, laws};
+use std::collections::BTreeSet;
+
+/// The kits that there are when the saga begins.
+const STOCK: u32 = 10;
+
+/// A shop with a kit in it, of which there are so many.
+fn shop_with(stock: u32) -> Shop {
+    let mut shop = Shop::default();
+    shop.ask(&Ask::Register { product: samples::product_id(), stock }).unwrap();
+    shop
+}
+
+/// A shop where these steps of the saga were taken, and nobody has read on since.
+fn shop_after(steps: &[Step]) -> Shop {
+    let mut shop = shop_with(STOCK);
+    for step in steps {
+        take(&mut shop, step);
+    }
+    shop
+}
+
+/// What is asked for over HTTP to take a step.
+fn request(step: &Step) -> Ask {
+    let order = samples::order_id();
+    match step.event {
+        "OrderPlaced" => Ask::Place { order, product: samples::product_id(), quantity: 2 },
+        "PaymentCompleted" => Ask::Charge { order, approved: true },
+        "DeliveryCompleted" => Ask::Complete { order },
+        other => panic!("nobody asks for {other} over HTTP"),
+    }
+}
+
+/// Takes one step: somebody asks for it, or its context reads what happened. Returns what it appended.
+fn take(shop: &mut Shop, step: &Step) -> Vec<Entry> {
+    if step.whenever.is_empty() {
+        let head = shop.log.head();
+        shop.ask(&request(step)).unwrap();
+        return shop.log.after(head).to_vec();
+    }
+    catch_up(shop, step.context)
+}
+
+/// What a context appends when it reads on.
+fn catch_up(shop: &mut Shop, context: &'static str) -> Vec<Entry> {
+    let head = shop.log.head();
+    shop.catch_up(context);
+    shop.log.after(head).to_vec()
+}
+
+/// What a context appends when this happens all of a sudden.
+fn hear(shop: &mut Shop, context: &'static str, event: &str) -> Vec<Entry> {
+    shop.catch_up(context);
+    shop.log.forge(source_of(event), sample(event));
+    catch_up(shop, context)
+}
+
+fn sample(event_type: &str) -> Event {
+    samples::all().into_iter().find(|event| event.event_type() == event_type).unwrap()
+}
+
+fn types(entries: &[Entry]) -> Vec<&'static str> {
+    entries.iter().map(|entry| entry.recorded.event.event_type()).collect()
+}
+
+/// The type of the event that caused this one; none, if a request did.
+fn cause(shop: &Shop, entry: &Entry) -> Option<&'static str> {
+    let cause = shop.log.entries().iter().find(|it| it.recorded.id == entry.recorded.causation_id);
+    cause.map(|cause| cause.recorded.event.event_type())
+}
+
+/// Every step with those before it.
+fn walk() -> impl Iterator<Item = (&'static [Step], &'static Step)> {
+    STEPS.iter().enumerate().map(|(at, step)| (&STEPS[..at], step))
+}
+
+/// Everything before the pivot: the steps that can be undone.
+fn undoable() -> &'static [Step] {
+    let pivot = STEPS.iter().position(|step| step.compensation.is_none()).unwrap();
+    &STEPS[..pivot]
+}
+
+/// Every compensation, with its context and each of the events that set it off.
+fn compensations() -> impl Iterator<Item = (&'static str, Compensation, &'static str)> {
+    let compensations = STEPS.iter().filter_map(|step| Some((step.context, step.compensation?)));
+    compensations.flat_map(|(context, undo)| undo.whenever.iter().map(move |event| (context, undo, *event)))
+}
+
+/// The contexts in every order in which they can hear of something.
+fn orders_of_reading() -> Vec<Vec<&'static str>> {
+    fn permute(left: &[&'static str]) -> Vec<Vec<&'static str>> {
+        if left.is_empty() {
+            return vec![vec![]];
+        }
+        let all = left.iter().flat_map(|first| {
+            let rest: Vec<_> = left.iter().copied().filter(|other| other != first).collect();
+            permute(&rest).into_iter().map(move |tail| [vec![*first], tail].concat())
+        });
+        all.collect()
+    }
+    // Marketing and my page only look on: they come last.
+    let (actors, onlookers) = CONTEXTS.split_at(4);
+    permute(actors).into_iter().map(|actors| [actors, onlookers.to_vec()].concat()).collect()
+}
+
+/// All that is left of the order is the memory of it, and the stock is as it was before.
+#[track_caller]
+fn assert_clean_slate(shop: &Shop, status: Status) {
+    laws::always(shop).unwrap();
+    laws::at_rest(shop).unwrap();
+    laws::clean_slate(shop, &samples::order_id()).unwrap();
+    assert_eq!(shop.order.find::<Order>(&samples::order_id()).map(|order| order.status), Some(status));
+    let stock = shop.product.find::<Product>(&samples::product_id()).map(|product| product.description.stock);
+    assert_eq!(stock, Some(STOCK));
+}
+
+// The table and the contexts say the same
+
+#[test]
+fn every_step_is_what_its_context_does() {
+    let mut shop = shop_with(STOCK);
+    for step in STEPS {
+        let happened = take(&mut shop, step);
+        assert_eq!(types(&happened), [step.event], "{step:?}");
+        assert_eq!(happened[0].source, step.context, "{step:?}");
+        match cause(&shop, &happened[0]) {
+            Some(cause) => assert!(step.whenever.contains(&cause), "{step:?} was caused by {cause}"),
+            None => assert!(step.whenever.is_empty(), "{step:?} was caused by a request"),
+        }
+    }
+    shop.come_to_rest(&CONTEXTS);
+    laws::at_rest(&shop).unwrap();
+    let status = shop.order.find::<Order>(&samples::order_id()).map(|order| order.status);
+    assert_eq!(status, Some(Status::Delivered));
+}
+
+#[test]
+fn every_compensation_is_what_its_context_does() {
+    for (context, undo, trigger) in compensations() {
+        let mut shop = shop_after(undoable());
+        let happened = hear(&mut shop, context, trigger);
+        assert_eq!(types(&happened), [undo.event], "{context}, whenever {trigger}");
+        assert_eq!(happened[0].source, context);
+        assert_eq!(cause(&shop, &happened[0]), Some(trigger));
+    }
+}
+
+#[test]
+fn every_failure_closes_the_order() {
+    for (failure, closed) in FAILURES {
+        let mut shop = shop_after(&STEPS[..1]);
+        assert_eq!(types(&hear(&mut shop, "order", failure)), [*closed]);
+        assert!(STEPS.iter().any(|step| step.or_else == Some(failure)), "{failure} is a step's failure");
+    }
+    for failure in STEPS.iter().filter_map(|step| step.or_else) {
+        assert!(FAILURES.iter().any(|(known, _)| *known == failure), "{failure} has its line in FAILURES");
+    }
+}
+
+#[test]
+fn no_context_does_more_than_stands_in_the_table() {
+    fn acts_on<C: Context>() -> BTreeSet<(&'static str, &'static str)> {
+        let consumed = C::CONSUMES.iter().filter(|name| {
+            let event = sample(name);
+            let recorded = Recorded {
+                seq: Some(1),
+                id: String::new(),
+                time: String::new(),
+                correlation_id: String::new(),
+                causation_id: String::new(),
+                traceparent: String::new(),
+                event,
+            };
+            C::whenever(&recorded, FRESH).is_some()
+        });
+        consumed.map(|name| (C::NAME, *name)).collect()
+    }
+    let acts = [acts_on::<Products>(), acts_on::<Orders>(), acts_on::<Payments>(), acts_on::<Deliveries>()];
+    let steps = STEPS.iter().flat_map(|step| step.whenever.iter().map(|event| (step.context, *event)));
+    let undone = compensations().map(|(context, _, event)| (context, event));
+    let failed = FAILURES.iter().map(|(failure, _)| ("order", *failure));
+    let table: BTreeSet<_> = steps.chain(undone).chain(failed).collect();
+    assert_eq!(acts.into_iter().flatten().collect::<BTreeSet<_>>(), table);
+    // Marketing tells of everything that it reads, and my page does nothing but show.
+    assert_eq!(acts_on::<Marketing>().len(), Marketing::CONSUMES.len());
+    assert_eq!(acts_on::<MyPages>(), BTreeSet::new());
+}
+
+// Twice
+
+#[test]
+fn a_step_that_is_asked_for_twice_is_taken_once() {
+    for (before, step) in walk().filter(|(_, step)| step.whenever.is_empty()) {
+        let mut shop = shop_after(before);
+        take(&mut shop, step);
+        let head = shop.log.head();
+        // Refused or granted without effect: nothing more happens.
+        let _ = shop.ask(&request(step));
+        assert_eq!(types(shop.log.after(head)), [""; 0], "{step:?}");
+    }
+}
+
+#[test]
+fn a_step_that_is_heard_of_twice_is_taken_once() {
+    for (before, step) in walk() {
+        for trigger in step.whenever {
+            let mut shop = shop_after(before);
+            take(&mut shop, step);
+            assert_eq!(types(&hear(&mut shop, step.context, trigger)), [""; 0], "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_that_two_instances_take_at_once_is_taken_once() {
+    for (before, step) in walk().filter(|(_, step)| !step.whenever.is_empty()) {
+        // Whether it succeeds or fails.
+        for stock in [STOCK, 1] {
+            let mut shop = shop_with(stock);
+            for step in before {
+                take(&mut shop, step);
+            }
+            let head = shop.log.head();
+            let twice = [(); 2].map(|()| shop.read(step.context, usize::MAX));
+            assert_eq!(twice.map(|work| shop.commit(&work)), [true, false], "{step:?}");
+            assert_eq!(shop.log.head(), head + 1, "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_compensation_that_is_heard_of_twice_is_done_once() {
+    for (context, undo, trigger) in compensations() {
+        let mut shop = shop_after(undoable());
+        assert_eq!(types(&hear(&mut shop, context, trigger)), [undo.event]);
+        assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
+    }
+}
+
+#[test]
+fn every_compensation_may_be_heard_of_again_after_all_is_undone() {
+    for (context, _, trigger) in compensations() {
+        let mut shop = shop_after(undoable());
+        shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
+        shop.come_to_rest(&CONTEXTS);
+        assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
+    }
+}
+
+// Failure at each step
+
+#[test]
+fn a_cancellation_after_each_step_unwinds_it_whoever_hears_of_it_first() {
+    for taken in 1..=undoable().len() {
+        for contexts in orders_of_reading() {
+            let mut shop = shop_after(&STEPS[..taken]);
+            shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
+            shop.come_to_rest(&contexts);
+            assert_clean_slate(&shop, Status::Cancelled);
+        }
+    }
+}
+
+#[test]
+fn a_declined_card_unwinds_the_order() {
+    for contexts in orders_of_reading() {
+        let mut shop = shop_after(&STEPS[..1]);
+        shop.ask(&Ask::Charge { order: samples::order_id(), approved: false }).unwrap();
+        shop.come_to_rest(&contexts);
+        assert_clean_slate(&shop, Status::Rejected);
+    }
+}
+
+#[test]
+fn a_payment_that_does_not_answer_unwinds_the_order_and_is_not_charged_later() {
+    for contexts in orders_of_reading() {
+        let mut shop = shop_after(&STEPS[..1]);
+        shop.ask(&Ask::GiveUp { order: samples::order_id() }).unwrap();
+        let late = shop.ask(&Ask::Charge { order: samples::order_id(), approved: true });
+        assert_eq!(late, Err("the order is closed, so it is not charged".into()));
+        shop.come_to_rest(&contexts);
+        assert_clean_slate(&shop, Status::Rejected);
+    }
+}
+
+#[test]
+fn too_few_kits_unwind_the_order() {
+    for contexts in orders_of_reading() {
+        let mut shop = shop_with(1);
+        shop.ask(&request(&STEPS[0])).unwrap();
+        shop.ask(&request(&STEPS[1])).unwrap();
+        shop.come_to_rest(&contexts);
+        // The seller finds some more, and nothing is owed to this order.
+        shop.ask(&Ask::Restock { product: samples::product_id(), stock: STOCK }).unwrap();
+        shop.come_to_rest(&contexts);
+        assert_clean_slate(&shop, Status::Cancelled);
+    }
+}
+
+#[test]
+fn after_the_pivot_nothing_is_undone() {
+    let mut shop = shop_after(STEPS);
+    let refused = shop.ask(&Ask::Cancel { order: samples::order_id() });
+    assert_eq!(refused, Err("the order was delivered, so it cannot be cancelled any more".into()));
+    shop.come_to_rest(&CONTEXTS);
+    laws::at_rest(&shop).unwrap();
+}
+
+// Who appends what
+
+/// Name, what it reads, what it appends.
+fn contexts() -> [(&'static str, &'static [&'static str], &'static [&'static str]); 6] {
+    fn of<C: Context>() -> (&'static str, &'static [&'static str], &'static [&'static str]) {
+        (C::NAME, C::CONSUMES, C::APPENDS)
+    }
+    [of::<Products>(), of::<Orders>(), of::<Payments>(), of::<Deliveries>(), of::<Marketing>(), of::<MyPages>()]
+}
+
+fn source_of(event_type: &str) -> &'static str {
+    contexts().iter().find(|(_, _, appends)| appends.contains(&event_type)).unwrap().0
+}
+
+#[test]
+fn every_event_is_appended_by_exactly_one_context() {
+    for event in Event::TYPES {
+        let sources = contexts().iter().filter(|(_, _, appends)| appends.contains(event)).count();
+        assert_eq!(sources, 1, "{event}");
+    }
+}
+
+#[test]
+fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends() {
+    for (name, consumes, appends) in contexts() {
+        for event in consumes.iter().chain(appends) {
+            assert!(Event::TYPES.contains(event), "{name} knows {event}, which does not exist");
+        }
+        assert!(!consumes.iter().any(|event| appends.contains(event)), "{name}");
+    }
+}
+
+#[test]
+fn the_contexts_are_all_there() {
+    assert_eq!(contexts().map(|(name, _, _)| name), CONTEXTS);
+}
