@@ -1,1 +1,74 @@
-fn main() {}
+//! `cargo xtask`: the chores of this workspace, each one command.
+//!
+//! Nothing here is needed to run the shop: `spin build && spin up` does without it.
+
+mod app;
+mod bench;
+mod build;
+mod cargo;
+mod check;
+mod client;
+mod console;
+mod load;
+mod manifest;
+mod process;
+mod project;
+mod redis;
+mod seed;
+mod spin;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{console::say, project::Project};
+
+/// The chores of mealkit.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the shop and run it, on Spin if it is installed, else on the bundled host
+    Up(up::Up),
+    /// Build the components and the host, and say how large the components are
+    Build,
+    /// Check the format, and lint the native code and the components
+    Check,
+    /// Build what the tests need, and run them all
+    Test(test::Test),
+    /// Derive a manifest from spin.toml
+    Manifest(manifest::Derive),
+    /// Measure the shop on the bundled host; it asserts nothing
+    Bench(bench::Bench),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    let project = Project::find()?;
+    match command {
+        Command::Up(up) => up.run(&project).await,
+        Command::Build => build::run(&project),
+        Command::Check => check::run(&project),
+        Command::Test(test) => test.run(&project),
+        Command::Manifest(derive) => derive.run(&project),
+        Command::Bench(bench) => bench.run(&project).await,
+    }
+}

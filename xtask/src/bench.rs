@@ -1,0 +1,373 @@
+//! `cargo xtask bench`: the shop beside the floor, which is a bare component with one statement. It asserts nothing; it is
+//! there to be read, and to be improved against.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    app::{App, Launch},
+    build,
+    cargo::{cargo, step},
+    client::{Client, get, post, post_nothing},
+    console::{print, say, short},
+    load::{Calls, Measured, load},
+    process::Ending,
+    project::Project,
+    redis::{Redis, free_port},
+};
+
+/// How many kits are ordered, one after the other.
+const KITS: usize = 16;
+/// So many pages are looked at, one after the other.
+const PAGES: usize = 100;
+const MEMBER: &str = "bench";
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How long the shop may take to work off what is left after the load.
+const WORK_OFF: Duration = Duration::from_secs(600);
+const END: Duration = Duration::from_secs(11);
+
+/// Measure the shop on the bundled host.
+#[derive(Args)]
+pub struct Bench {
+    /// How long each measurement lasts
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How many clients send requests at once, one measurement for each
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+    clients: Vec<usize>,
+}
+
+/// What was measured of one kind of request, for each number of clients.
+struct Series {
+    name: &'static str,
+    measured: Vec<(usize, Measured)>,
+}
+
+/// How the orders of one measurement were worked off by everybody who cares.
+struct WorkedOff {
+    orders: usize,
+    events: i64,
+    load: Duration,
+    lag: Duration,
+}
+
+/// What is measured on.
+struct Ground {
+    host: PathBuf,
+    directory: TempDir,
+}
+
+/// The memory of a process, in MB.
+struct Memory {
+    now: u64,
+    most: u64,
+}
+
+impl Bench {
+    /// Measures.
+    pub async fn run(self, project: &Project) -> Result<()> {
+        if cfg!(debug_assertions) {
+            return self.run_optimised(project);
+        }
+        build::components(project, &["fixture"])?;
+        build::host(project)?;
+        let mut ending = Ending::new()?;
+        tokio::select! {
+            () = ending.asked() => bail!("stopped"),
+            outcome = self.measure(project) => outcome,
+        }
+    }
+
+    /// The clients share the cores with the shop, so they must not waste them.
+    fn run_optimised(self, project: &Project) -> Result<()> {
+        step(cargo(project).args(["build", "--release", "-p", "xtask"]))?;
+        let clients = self.clients.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let mut optimised = std::process::Command::new(project.target().join("release/xtask"));
+        optimised.args(["bench", "--seconds", &self.seconds.to_string(), "--clients", &clients]);
+        Err(optimised.exec().into())
+    }
+
+    async fn measure(self, project: &Project) -> Result<()> {
+        // On a real disk: /tmp may be memory, where a durable insert costs nothing.
+        let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(project.target())?;
+        let ground = Ground { host: project.host(), directory };
+        let (insert, select, floor_memory) = self.measure_floor(&ground, project).await?;
+        let (orders, pages, worked_off, shop_memory) = self.measure_shop(&ground, project).await?;
+
+        print(format!(
+            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "", "clients", "requests/s", "p50 ms", "p99 ms", "of floor"
+        ));
+        for (series, floor) in [(&insert, None), (&orders, Some(&insert)), (&select, None), (&pages, Some(&select))] {
+            series.print(floor);
+        }
+        print(format!(
+            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "orders, worked off", "clients", "orders/s", "lag", "orders", "events"
+        ));
+        for (clients, it) in self.clients.iter().zip(&worked_off) {
+            let rate = it.orders as f64 / (it.load + it.lag).as_secs_f64();
+            let lag = short(it.lag);
+            print(format!("{:<22}{clients:>8}{rate:>12.0}{lag:>10}{:>10}{:>10}", "", it.orders, it.events));
+        }
+        print(format!(
+            "\nResident memory of the host: {} after the floor, {} after the shop.",
+            floor_memory, shop_memory
+        ));
+        for series in [&insert, &orders, &select, &pages] {
+            series.print_failures();
+        }
+        Ok(())
+    }
+
+    async fn measure_floor(&self, ground: &Ground, project: &Project) -> Result<(Series, Series, String)> {
+        let manifest = ground.directory.path().join("floor.toml");
+        fs::write(&manifest, floor_manifest(&project.fixture()))?;
+        let (mut app, address) = ground.start("floor", "/select", manifest, Vec::new()).await?;
+        let insert = self.series("insert (floor)", address, || Arc::new(|| get("/insert"))).await?;
+        let select = self.series("select (floor)", address, || Arc::new(|| get("/select"))).await?;
+        let memory = memory_of(&app);
+        app.process.stop(END).await;
+        Ok((insert, select, memory))
+    }
+
+    async fn measure_shop(
+        &self,
+        ground: &Ground,
+        project: &Project,
+    ) -> Result<(Series, Series, Vec<WorkedOff>, String)> {
+        let (manifest, variables, redis) = if Redis::is_installed() {
+            let redis = Redis::start().await?;
+            (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone())], Some(redis))
+        } else {
+            (project.write_http_manifest()?, Vec::new(), None)
+        };
+        let bells = if redis.is_some() { "over Redis" } else { "by service chaining (redis-server is not installed)" };
+        let cores = available_parallelism()?;
+        say(format!("The bells ring {bells}; {cores} cores, shared with the clients; {} s each.", self.seconds));
+        let (mut app, address) = ground.start("shop", "/products", manifest, variables).await?;
+
+        let order = orders(address).await?;
+        load(address, 4, WARM_UP, &order).await?;
+        let mut before = work_off(address).await?;
+        let mut series = Series { name: "POST /orders", measured: Vec::new() };
+        let mut worked_off = Vec::new();
+        for clients in self.clients.iter().copied() {
+            let measured = self.load(series.name, address, clients, &order).await?;
+            let start = Instant::now();
+            let head = work_off(address).await?;
+            let (orders, load) = (measured.successes(), measured.time);
+            worked_off.push(WorkedOff { orders, events: head - before, load, lag: start.elapsed() });
+            before = head;
+            series.measured.push((clients, measured));
+        }
+        let page = pages(address).await?;
+        let pages = self.series("GET /mypages/{id}", address, || page.clone()).await?;
+        let memory = memory_of(&app);
+        app.process.stop(END).await;
+        if let Some(redis) = redis {
+            redis.stop().await;
+        }
+        Ok((series, pages, worked_off, memory))
+    }
+
+    /// One measurement for each number of clients, after a warm-up.
+    async fn series(&self, name: &'static str, address: SocketAddr, calls: impl Fn() -> Calls) -> Result<Series> {
+        let calls = calls();
+        load(address, 4, WARM_UP, &calls).await?;
+        let mut measured = Vec::new();
+        for clients in self.clients.iter().copied() {
+            measured.push((clients, self.load(name, address, clients, &calls).await?));
+        }
+        Ok(Series { name, measured })
+    }
+
+    async fn load(&self, name: &str, address: SocketAddr, clients: usize, calls: &Calls) -> Result<Measured> {
+        say(format!("  {name}, {clients} at once …"));
+        load(address, clients, Duration::from_secs(self.seconds), calls).await
+    }
+}
+
+impl Series {
+    fn print(&self, floor: Option<&Self>) {
+        for (index, (clients, measured)) in self.measured.iter().enumerate() {
+            let floor = floor.and_then(|floor| floor.measured.get(index));
+            let of_floor = floor.map(|(_, floor)| format!("{:.2}", measured.rate() / floor.rate())).unwrap_or_default();
+            let name = if index == 0 { self.name } else { "" };
+            let row = format!(
+                "{name:<22}{clients:>8}{:>12.0}{:>10.2}{:>10.2}{of_floor:>10}",
+                measured.rate(),
+                milliseconds(measured.quantile(0.5)),
+                milliseconds(measured.quantile(0.99)),
+            );
+            print(row.trim_end());
+        }
+    }
+
+    fn print_failures(&self) {
+        for (clients, measured) in &self.measured {
+            if let Some(failure) = &measured.failure {
+                let (name, failures) = (self.name, measured.failures);
+                print(format!("{name} with {clients} clients: {failures} FAILED; the first said {failure}"));
+            }
+        }
+    }
+}
+
+impl Ground {
+    /// Starts an app on the host, with a state of its own, and waits until it answers.
+    async fn start(
+        &self,
+        name: &str,
+        path: &str,
+        manifest: PathBuf,
+        variables: Vec<(String, String)>,
+    ) -> Result<(App, SocketAddr)> {
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let log = self.directory.path().join(format!("{name}.log"));
+        let output = File::create(&log)?;
+        let state = self.directory.path().join(name);
+        let program = self.host.clone();
+        let mut app = Launch { program, manifest, listen, state, variables, output: Some(output) }.start()?;
+        let answers = app.answers(path).await;
+        answers.with_context(|| format!("it printed:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
+        Ok((app, listen))
+    }
+}
+
+/// Orders of a few kits, whose stock does not run out.
+async fn orders(address: SocketAddr) -> Result<Calls> {
+    let mut client = Client::connect(address).await?;
+    let mut kits = Vec::new();
+    for number in 0..KITS {
+        let kit = json!({"seller_id": "bench", "name": format!("Kit {number}"), "price": 15_900, "stock": 1_000_000});
+        kits.push(id_in(&client.send(post("/products", &kit)?).await?.json()?, "id")?);
+    }
+    let orders: Vec<_> = kits.iter().map(|kit| order_of(kit)).collect();
+    let next = AtomicUsize::new(0);
+    Ok(Arc::new(move || post("/orders", round_robin(&orders, &next)?)))
+}
+
+fn order_of(product_id: &str) -> Value {
+    json!({
+        "member_id": MEMBER, "product_id": product_id, "quantity": 1, "address": "110 Sejong-daero, Seoul",
+        "payment": {"card_number": "4111111111111111", "card_owner": "Hana Kim"},
+    })
+}
+
+/// Looks at the pages of some orders.
+async fn pages(address: SocketAddr) -> Result<Calls> {
+    let list = get(&format!("/mypages?member_id={MEMBER}&limit={PAGES}"))?;
+    let list = Client::connect(address).await?.send(list).await?.json()?;
+    let items = list.get("items").and_then(Value::as_array).context("GET /mypages has no items")?;
+    let paths = items.iter().map(|page| Ok(format!("/mypages/{}", id_in(page, "order_id")?)));
+    let paths = paths.collect::<Result<Vec<_>>>()?;
+    let next = AtomicUsize::new(0);
+    Ok(Arc::new(move || get(round_robin(&paths, &next)?)))
+}
+
+fn round_robin<'a, T>(all: &'a [T], next: &AtomicUsize) -> Result<&'a T> {
+    let index = next.fetch_add(1, Ordering::Relaxed).checked_rem(all.len());
+    index.and_then(|index| all.get(index)).context("there is nothing to ask for")
+}
+
+fn id_in(object: &Value, name: &str) -> Result<String> {
+    let id = object.get(name).and_then(Value::as_str);
+    Ok(id.with_context(|| format!("there is no {name} in {object}"))?.to_owned())
+}
+
+/// Waits until every context stands at the end of the log, and says where that is.
+async fn work_off(address: SocketAddr) -> Result<i64> {
+    let mut client = Client::connect(address).await?;
+    let start = Instant::now();
+    loop {
+        let answer = client.send(post_nothing("/catch-up")?).await?;
+        if answer.status.is_success()
+            && let Some(end) = end_of_log(&answer.json()?)
+        {
+            return Ok(end);
+        }
+        if start.elapsed() > WORK_OFF {
+            bail!("not worked off after {}: {}", short(WORK_OFF), String::from_utf8_lossy(&answer.body));
+        }
+    }
+}
+
+/// Where all contexts stand, if none lags.
+fn end_of_log(caught_up: &Value) -> Option<i64> {
+    let contexts = caught_up.get("contexts")?.as_object()?;
+    let position = |it: &Value| Some((it.get("cursor")?.as_i64()?, it.get("lag")?.as_i64()?));
+    let positions = contexts.values().map(position).collect::<Option<Vec<_>>>()?;
+    let (end, _) = *positions.first()?;
+    positions.iter().all(|it| *it == (end, 0)).then_some(end)
+}
+
+fn floor_manifest(fixture: &Path) -> String {
+    format!(
+        "spin_manifest_version = 2\n[application]\nname = \"floor\"\n[[trigger.http]]\nroute = \"/...\"\n\
+         component = \"fixture\"\n[component.fixture]\nsource = {:?}\nsqlite_databases = [\"default\"]\n",
+        fixture.display().to_string()
+    )
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The resident memory of an app's process, in words.
+fn memory_of(app: &App) -> String {
+    let status = app.process.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok());
+    match status.as_deref().and_then(Memory::parse) {
+        Some(Memory { now, most }) => format!("{now} MB (at most {most} MB)"),
+        None => "unknown".to_owned(),
+    }
+}
+
+impl Memory {
+    fn parse(status: &str) -> Option<Self> {
+        let megabytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024 / 1_000_000)
+        };
+        Some(Self { now: megabytes("VmRSS:")?, most: megabytes("VmHWM:")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_log_is_worked_off_when_all_stand_at_its_end() {
+        let at = |a, b, lag| {
+            end_of_log(&json!({"contexts": {"a": {"cursor": a, "lag": 0}, "b": {"cursor": b, "lag": lag}}}))
+        };
+        assert_eq!(at(7, 7, 0), Some(7));
+        assert_eq!(at(7, 6, 0), None);
+        assert_eq!(at(7, 7, 1), None);
+        assert_eq!(end_of_log(&json!({"contexts": {"a": {"error": "it is down"}}})), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_megabytes() {
+        let memory = Memory::parse("Name:\thost\nVmHWM:\t  200000 kB\nVmRSS:\t  100000 kB\n").unwrap();
+        assert_eq!((memory.now, memory.most), (102, 204));
+    }
+}
