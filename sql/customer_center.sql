@@ -4,8 +4,10 @@
 -- built beside them (customer_center_rebuild). Both are in one table, told apart by their generation.
 
 CREATE TABLE IF NOT EXISTS customer_center_generation (
-    one  INTEGER PRIMARY KEY CHECK (one = 1),
-    live INTEGER NOT NULL
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    live     INTEGER NOT NULL,
+    -- Since when the next one is being built (Unix time, s).
+    begun_at INTEGER
 ) STRICT;
 
 INSERT INTO customer_center_generation (one, live) VALUES (1, 1) ON CONFLICT DO NOTHING;
@@ -49,17 +51,21 @@ CREATE TRIGGER IF NOT EXISTS {context}_row_put INSTEAD OF INSERT ON {context}_ro
         FROM customer_center_generation;
 END;
 
--- The two ends of building anew, each one statement. Showing takes the cursor along, so that rows and cursor belong
--- together at every moment: what happened since then is read next. It is refused while the live pages know more.
+-- The two ends of building anew, each one statement. Beginning is refused while another one is under way (after five
+-- minutes it counts as dead). Showing takes the cursor along, so that rows and cursor belong together at every moment:
+-- what happened since then is read next. It is refused while the live pages know more.
 CREATE VIEW IF NOT EXISTS customer_center_step (step) AS SELECT NULL WHERE 0;
 
 CREATE TRIGGER IF NOT EXISTS customer_center_step_taken INSTEAD OF INSERT ON customer_center_step BEGIN
+    SELECT RAISE(IGNORE) FROM customer_center_generation
+        WHERE NEW.step = 'begin' AND abs(unixepoch() - begun_at) < 300;
     SELECT RAISE(IGNORE) FROM customer_center_cursor AS live, customer_center_rebuild_cursor AS rebuilt
         WHERE NEW.step = 'show' AND rebuilt.position < live.position;
 
+    UPDATE customer_center_generation SET begun_at = unixepoch() WHERE NEW.step = 'begin';
     UPDATE customer_center_cursor SET position = (SELECT position FROM customer_center_rebuild_cursor)
         WHERE NEW.step = 'show';
-    UPDATE customer_center_generation SET live = live + 1 WHERE NEW.step = 'show';
+    UPDATE customer_center_generation SET live = live + 1, begun_at = NULL WHERE NEW.step = 'show';
 
     -- Either way there is no half-built generation left.
     DELETE FROM customer_center_mypage WHERE generation <> (SELECT live FROM customer_center_generation);

@@ -6,6 +6,10 @@
 use crate::{MyPages, policy::Rebuild};
 use kernel::{Error, Kernel, platform::Value};
 use serde::Serialize;
+use std::time::Duration;
+
+/// How long to wait before looking whether somebody else's rebuild is done.
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,22 +20,35 @@ pub struct Rebuilt {
     cursor: i64,
 }
 
-/// Empties the page, reads the whole log, and shows what came out. Two of them at once help each other.
+/// Empties the page, reads the whole log, and shows what came out. Whoever asks while one is under way waits for that one.
 pub async fn rebuild(kernel: &Kernel<MyPages>) -> Result<Rebuilt, Error> {
     let shadow = Kernel::<Rebuild>::open(kernel.platform().clone()).await?;
-    step(kernel, "empty").await?;
-    loop {
-        shadow.settle().await?;
-        // Refused when the live pages read on in between.
-        if step(kernel, "show").await? {
-            break;
+    let before = integers(kernel, "SELECT live FROM customer_center_generation").await?;
+    while integers(kernel, "SELECT live FROM customer_center_generation").await? == before {
+        if !step(kernel, "begin").await? {
+            kernel.platform().sleep(A_MOMENT).await;
+            continue;
+        }
+        loop {
+            shadow.settle().await?;
+            // Refused when the live pages read on in between.
+            if step(kernel, "show").await? {
+                break;
+            }
         }
     }
-    let sql = "SELECT (SELECT count(*) FROM customer_center_mypage \
-        WHERE generation = (SELECT live FROM customer_center_generation)), position FROM customer_center_cursor";
+    let sql = "SELECT (SELECT count(*) FROM customer_center_mypage WHERE generation = live), position \
+        FROM customer_center_generation, customer_center_cursor";
+    match integers(kernel, sql).await?.as_slice() {
+        [mypages, cursor] => Ok(Rebuilt { mypages: *mypages, cursor: *cursor }),
+        _ => Err(Error::Missing("the live generation")),
+    }
+}
+
+/// The integers of the only row that this selects.
+async fn integers(kernel: &Kernel<MyPages>, sql: &str) -> Result<Vec<i64>, Error> {
     let rows = kernel.query(sql, vec![]).await?;
-    let integer = |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Value::integer).unwrap_or(0);
-    Ok(Rebuilt { mypages: integer(0), cursor: integer(1) })
+    Ok(rows.first().map(|row| row.iter().filter_map(Value::integer).collect()).unwrap_or_default())
 }
 
 /// Takes a step; `false` when it was refused.

@@ -118,10 +118,7 @@ async fn place(
         };
         let (order, unavailable) = pay(&kernel, order, &placement, &placed_by).await?;
         return match answer(&order, unavailable) {
-            Ok(answer) => {
-                kernel.finish(&attempt, &answer).await?;
-                Ok(answer)
-            }
+            Ok(answer) => Ok(kernel.finish(&attempt, answer).await?),
             Err(problem) => Err(problem),
         };
     }

@@ -87,8 +87,7 @@ async fn register(
             // It was registered, but its answer was not kept.
             Begin::Started(attempt) => {
                 let answer = created(&find(&kernel, attempt.subject()).await?);
-                kernel.finish(&attempt, &answer).await?;
-                return Ok(answer);
+                return Ok(kernel.finish(&attempt, answer).await?);
             }
             Begin::Answered(answer) => return Ok(answer),
         };
@@ -100,8 +99,7 @@ async fn register(
             other => other?,
         };
         let answer = created(&product(executed.state)?);
-        kernel.finish(&attempt, &answer).await?;
-        return Ok(answer);
+        return Ok(kernel.finish(&attempt, answer).await?);
     }
 }
 

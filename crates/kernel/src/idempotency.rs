@@ -85,19 +85,24 @@ impl<C: Context> Kernel<C> {
         }
     }
 
-    /// Keeps the answer for the next request with the same key.
+    /// Keeps the answer for the next request with the same key. Returns the answer that is kept: of two requests that came
+    /// at once, the first one's for both.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn finish(&self, attempt: &Attempt, answer: &Answer) -> Result<(), Error> {
-        let Some(key) = &attempt.key else { return Ok(()) };
+    pub async fn finish(&self, attempt: &Attempt, answer: Answer) -> Result<Answer, Error> {
+        let Some(key) = &attempt.key else { return Ok(answer) };
         let sql = format!(
-            "UPDATE {}_idempotency SET answer = ? WHERE key = ? AND subject = ? AND answer IS NULL",
+            "UPDATE {}_idempotency SET answer = coalesce(answer, ?) WHERE key = ? AND subject = ? RETURNING answer",
             sql_name(C::NAME)
         );
-        let answer = serde_json::to_string(answer)?;
-        self.query(&sql, vec![answer.into(), key.as_str().into(), attempt.subject().into()]).await?;
-        Ok(())
+        let json = serde_json::to_string(&answer)?;
+        let rows = self.query(&sql, vec![json.into(), key.as_str().into(), attempt.subject().into()]).await?;
+        match rows.first().and_then(|row| row.first()).and_then(Value::text) {
+            Some(kept) => Ok(serde_json::from_str(kept)?),
+            // Another go at the same key has replaced this one.
+            None => Ok(answer),
+        }
     }
 
     /// Whether another request with the attempt's key came first.

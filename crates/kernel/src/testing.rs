@@ -43,6 +43,8 @@ struct World {
 pub struct Native {
     world: Arc<World>,
     connections: Mutex<Vec<Connection>>,
+    /// The test's own.
+    beside: Mutex<Option<Connection>>,
     variables: Mutex<BTreeMap<String, String>>,
     patience: Mutex<Duration>,
     hooks: Mutex<Vec<Hook>>,
@@ -118,6 +120,7 @@ impl Native {
         Arc::new(Self {
             world,
             connections: Mutex::default(),
+            beside: Mutex::default(),
             variables: Mutex::default(),
             patience: Mutex::new(DEADLINE),
             hooks: Mutex::default(),
@@ -213,9 +216,9 @@ impl Native {
 
     /// Runs a statement beside the context, as a test may: unnamed and unhindered.
     pub fn sql(&self, sql: &str, parameters: Vec<Value>) -> Vec<Row> {
-        let connection = self.connect().unwrap();
-        connection.busy_timeout(DEADLINE).unwrap();
-        run(&connection, sql, parameters).unwrap()
+        let mut beside = self.beside.lock().unwrap();
+        let connection = beside.get_or_insert_with(|| self.connect_patiently());
+        run(connection, sql, parameters).unwrap()
     }
 
     /// The integer that a statement selects.
@@ -225,8 +228,7 @@ impl Native {
 
     /// Takes the write lock, until the connection is dropped.
     pub fn lock(&self) -> Connection {
-        let connection = self.connect().unwrap();
-        connection.busy_timeout(DEADLINE).unwrap();
+        let connection = self.connect_patiently();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         connection
     }
@@ -300,6 +302,12 @@ impl Native {
         // What a test writes need not survive the power failing.
         connection.pragma_update(None, "synchronous", "OFF")?;
         Ok(connection)
+    }
+
+    fn connect_patiently(&self) -> Connection {
+        let connection = self.connect().unwrap();
+        connection.busy_timeout(DEADLINE).unwrap();
+        connection
     }
 
     async fn named<T>(&self, call: String, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {

@@ -1,0 +1,210 @@
+//! The routes of product, against real SQLite.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use kernel::testing::{App, Native, Reply, event_with};
+use product::{Products, http::routes};
+use serde_json::{Value as Json, json};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+async fn shop() -> (Arc<Native>, App<Products>) {
+    let native = Native::new();
+    let app = App::open(&native, routes).await;
+    (native, app)
+}
+
+fn kit(name: &str) -> Json {
+    json!({"seller_id": "seller-1", "name": name, "price": 12_000, "stock": 10})
+}
+
+async fn register(app: &App<Products>, name: &str) -> Reply {
+    let reply = app.post("/products", kit(name)).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply
+}
+
+async fn patch(app: &App<Products>, id: &str, if_match: Option<&str>, changes: Json) -> Reply {
+    let headers: Vec<_> = if_match.map(|etag| ("if-match", etag)).into_iter().collect();
+    app.call("PATCH", &format!("/products/{id}"), &headers, Some(changes)).await
+}
+
+#[tokio::test]
+async fn a_registered_kit_is_found_where_its_answer_says() {
+    let (native, app) = shop().await;
+    let made = register(&app, "Bibimbap").await;
+    assert_eq!((made.header("etag"), made.text("/name"), &made.body["version"]), ("\"1\"", "Bibimbap", &json!(1)));
+    assert_eq!((&made.body["description"], &made.body["image_url"]), (&Json::Null, &Json::Null));
+    let found = app.get(made.header("location")).await;
+    assert_eq!((found.status, found.header("etag"), &found.body), (200, "\"1\"", &made.body));
+    assert_eq!(native.log(), [("ProductRegistered".to_owned(), made.text("/id").to_owned())]);
+    assert_eq!(native.published().len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_honours_if_match() {
+    let (native, app) = shop().await;
+    let made = register(&app, "Bibimbap").await;
+    let id = made.text("/id");
+    let changed = patch(&app, id, Some("\"1\""), json!({"price": 13_000, "description": "Hot"})).await;
+    assert_eq!((changed.status, changed.header("etag"), &changed.body["price"]), (200, "\"2\"", &json!(13_000)));
+    patch(&app, id, Some("\"1\""), json!({"price": 1})).await.assert_problem(412, "stale");
+    patch(&app, id, Some("\"unknown\""), json!({"price": 1})).await.assert_problem(412, "stale");
+    patch(&app, id, Some("2"), json!({"price": 1})).await.assert_problem(400, "malformed");
+    let same = patch(&app, id, Some("*"), json!({"price": 13_000})).await;
+    assert_eq!((same.status, same.header("etag")), (200, "\"2\""), "nothing has changed");
+    let cleared = patch(&app, id, None, json!({"description": null})).await;
+    assert_eq!((cleared.header("etag"), &cleared.body["description"]), ("\"3\"", &Json::Null));
+    patch(&app, "nobody", None, json!({"price": 1})).await.assert_problem(404, "not-found");
+    assert_eq!(native.log_of(id), ["ProductRegistered", "ProductModified", "ProductModified"]);
+}
+
+#[tokio::test]
+async fn the_same_key_gets_the_same_answer_and_one_kit() {
+    let (native, app) = shop().await;
+    let first = app.post_once("k", "/products", kit("Bibimbap")).await;
+    patch(&app, first.text("/id"), None, json!({"price": 1})).await;
+    let again = app.post_once("k", "/products", kit("Bibimbap")).await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    for header in ["etag", "location", "content-type"] {
+        assert_eq!(again.header(header), first.header(header));
+    }
+    app.post_once("k", "/products", kit("Bulgogi")).await.assert_problem(422, "key-reused");
+    assert_eq!(native.log().len(), 2);
+    assert_ne!(app.post_once("l", "/products", kit("Bibimbap")).await.text("/id"), first.text("/id"));
+}
+
+#[tokio::test]
+async fn the_same_key_at_once_makes_one_kit() {
+    let (native, app) = shop().await;
+    let replica = App::<Products>::open(&native.replica(), routes).await;
+    let (one, other) = tokio::join!(
+        app.post_once("k", "/products", kit("Kimchi")),
+        replica.post_once("k", "/products", kit("Kimchi"))
+    );
+    assert_eq!((one.status, &one.body), (201, &other.body));
+    assert_eq!(native.log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_was_lost_is_answered_when_it_comes_again() {
+    let (native, app) = shop().await;
+    native.lose_answer("INSERT INTO product_commit", "connection reset");
+    app.post_once("k", "/products", kit("Kimchi")).await.assert_problem(500, "internal");
+    let again = app.post_once("k", "/products", kit("Kimchi")).await;
+    assert_eq!((again.status, native.log().len()), (201, 1));
+}
+
+#[tokio::test]
+async fn a_busy_database_is_503_and_not_remembered() {
+    let (native, app) = shop().await;
+    native.set_patience(Duration::from_millis(20));
+    let lock = native.lock();
+    let busy = app.post_once("k", "/products", kit("Kimchi")).await;
+    busy.assert_problem(503, "busy");
+    assert_eq!(busy.header("retry-after"), "1");
+    drop(lock);
+    assert_eq!(native.log(), []);
+    assert_eq!(app.post_once("k", "/products", kit("Kimchi")).await.status, 201);
+}
+
+#[tokio::test]
+async fn the_list_is_read_page_by_page_newest_first() {
+    let (native, app) = shop().await;
+    let mut made: Vec<String> = vec![];
+    for number in 0..25 {
+        made.insert(0, register(&app, &format!("Kit {number}")).await.text("/id").to_owned());
+    }
+    let (mut path, mut found) = ("/products?limit=10".to_owned(), vec![]);
+    let sizes = loop {
+        let page = app.get(&path).await;
+        found.push(page.items().iter().map(|kit| kit["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+        match page.body["next"].as_str() {
+            Some(next) => path = format!("/products?limit=10&after={next}"),
+            None => break found.iter().map(Vec::len).collect::<Vec<_>>(),
+        }
+    };
+    assert_eq!((sizes, found.concat()), (vec![10, 10, 5], made));
+    assert_eq!(app.get("/products").await.items().len(), 20);
+    let exact = app.get("/products?limit=25").await;
+    assert_eq!((exact.items().len(), &exact.body["next"]), (25, &Json::Null));
+    for (query, status, kind) in [
+        ("limit=0", 422, "invalid"),
+        ("limit=101", 422, "invalid"),
+        ("limit=x", 400, "malformed"),
+        ("page=2", 400, "malformed"),
+    ] {
+        app.get(&format!("/products?{query}")).await.assert_problem(status, kind);
+    }
+    assert_eq!(native.scans(), []);
+}
+
+#[tokio::test]
+async fn a_search_takes_its_text_as_it_is() {
+    let (_, app) = shop().await;
+    for name in ["100% Beef", "1000 Beans", "under_score", "Bulgogi 불고기"] {
+        register(&app, name).await;
+    }
+    for (q, name) in [("0%25+b", "100% Beef"), ("R_S", "under_score"), ("%EB%B6%88", "Bulgogi 불고기")] {
+        let found = app.get(&format!("/products?q={q}")).await;
+        let names: Vec<_> = found.items().iter().map(|kit| kit["name"].as_str().unwrap()).collect();
+        assert_eq!(names, [name]);
+    }
+    assert_eq!(app.get("/products?q='+OR+1=1").await.items().len(), 0);
+}
+
+#[tokio::test]
+async fn bad_input_is_named_field_by_field_and_changes_nothing() {
+    let (native, app) = shop().await;
+    let bad = json!({"seller_id": "a b", "name": " ", "price": 0, "stock": -1, "image_url": "ftp://x"});
+    let refused = app.post("/products", bad).await;
+    refused.assert_problem(422, "invalid");
+    let fields: BTreeSet<_> = refused.body["errors"].as_array().unwrap().iter().map(|e| e["field"].as_str()).collect();
+    assert_eq!(fields, ["image_url", "name", "price", "seller_id", "stock"].map(Some).into());
+    for body in [json!([]), json!({"name": 1}), json!({"unknown": 1}), json!({}), json!("text"), Json::Null] {
+        app.post("/products", body).await.assert_problem(400, "malformed");
+    }
+    let large = json!({"name": "x".repeat(70_000)});
+    app.post("/products", large).await.assert_problem(413, "too-large");
+    let text = [("content-type", "text/plain")];
+    app.call("POST", "/products", &text, Some(kit("x"))).await.assert_problem(415, "not-json");
+    let wrong = app.call("DELETE", "/products", &[], None).await;
+    wrong.assert_problem(405, "method-not-allowed");
+    assert!(wrong.header("allow").contains("GET") && wrong.header("allow").contains("POST"), "{wrong:?}");
+    app.get("/products/a/b").await.assert_problem(404, "not-found");
+    app.get("/products/%ff").await.assert_problem(400, "malformed");
+    assert_eq!(native.log(), []);
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_callers_correlation_id() {
+    let (native, app) = shop().await;
+    let headers = [
+        ("x-correlation-id", "conversation-7"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let made = app.call("POST", "/products", &headers, Some(kit("Kimchi"))).await;
+    assert_eq!(made.header("x-correlation-id"), "conversation-7");
+    let sql = "SELECT count(*) FROM event WHERE correlation_id = 'conversation-7' \
+        AND traceparent LIKE '00-0af7651916cd43dd8448eb211c80319c-%-01' AND traceparent NOT LIKE '%b7ad6b7169203331%'";
+    assert_eq!(native.integer(sql), 1);
+    assert!(!app.get("/products").await.header("x-correlation-id").is_empty());
+}
+
+#[tokio::test]
+async fn paid_orders_take_from_the_stock_and_cancelled_ones_give_back() {
+    let (native, app) = shop().await;
+    let made = register(&app, "Kimchi").await;
+    let id = made.text("/id");
+    let about = json!({"product_id": id, "quantity": 8});
+    for order in ["one", "two"] {
+        native.append("payment", event_with("PaymentCompleted", order, about.clone()));
+    }
+    let path = format!("/products/{id}");
+    assert_eq!(app.get(&path).await.body["stock"], json!(2));
+    assert_eq!(native.log_of("two"), ["PaymentCompleted", "OutOfStock"]);
+    for order in ["one", "one", "two"] {
+        native.append("payment", event_with("PaymentCancelled", order, about.clone()));
+    }
+    assert_eq!(app.get(&path).await.body["stock"], json!(10));
+    assert_eq!(native.log_of("one").last().unwrap(), "StockRestored");
+    assert_eq!(native.scans(), []);
+}

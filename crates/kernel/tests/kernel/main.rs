@@ -1,0 +1,12 @@
+//! The kernel against real SQLite, with a context of its own: `tally`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod bell;
+mod catch_up;
+mod committing;
+mod idempotency;
+mod migration;
+mod patience;
+mod plans;
+mod tally;
+mod unit_of_work;

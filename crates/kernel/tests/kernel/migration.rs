@@ -1,0 +1,87 @@
+//! Components migrate themselves.
+
+use crate::tally;
+use futures::future::join_all;
+use kernel::platform::Value;
+use kernel::{Error, Kernel, Log, testing::Native};
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    tally::place(&kernel, "a").await.unwrap();
+    let schema = "SELECT group_concat(sql, ';') FROM sqlite_master";
+    let before = native.sql(schema, vec![]);
+    let made = native.calls("");
+    let again = tally::open(&native).await;
+    assert_eq!(native.calls("") - made, 2, "it only looks for the versions, of the log and of the context");
+    assert_eq!(native.sql(schema, vec![]), before);
+    assert!(tally::place(&again, "a").await.is_err(), "it is still there");
+    // A migration that broke off before its last statement runs again from the start.
+    native.sql("DELETE FROM schema_version", vec![]);
+    tally::open(&native).await;
+    assert_eq!(native.sql(schema, vec![]), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_may_migrate_at_once() {
+    for _ in 0..5 {
+        let native = Native::new();
+        let opening = (0..8).map(|_| {
+            let replica = native.replica();
+            tokio::spawn(async move { Kernel::<tally::Tallies>::open(replica).await.map(|_| ()) })
+        });
+        for opened in join_all(opening).await {
+            opened.unwrap().unwrap();
+        }
+        let kernel = tally::open(&native).await;
+        tally::place(&kernel, "a").await.unwrap();
+        assert_eq!(native.integer("SELECT count(*) FROM tally_cursor"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_broke_off_is_brought_to_its_end() {
+    for n in 1..20 {
+        let native = Native::new();
+        native.fail_nth(n, "CREATE", "disk I/O error");
+        let first = Kernel::<tally::Tallies>::open(native.clone()).await;
+        native.heal();
+        let kernel = tally::open(&native).await;
+        tally::place(&kernel, "a").await.unwrap();
+        if first.is_ok() {
+            return;
+        }
+    }
+    panic!("there are not so many statements in a migration");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_what_to_do() {
+    let native = Native::new();
+    tally::open(&native).await;
+    native.sql("UPDATE schema_version SET version = 2 WHERE name = 'tally'", vec![]);
+    let refused = Kernel::<tally::Tallies>::open(native.clone()).await.err().unwrap();
+    assert!(matches!(refused, Error::NewerSchema { found: 2, known: 1, .. }));
+    assert_eq!(
+        refused.to_string(),
+        "the tables of tally have version 2, but this build knows only 1: deploy the newer build again"
+    );
+    native.sql("UPDATE schema_version SET version = 2 WHERE name = 'log'", vec![]);
+    assert!(matches!(Log::open(native.clone()).await.err(), Some(Error::NewerSchema { name, .. }) if name == "log"));
+}
+
+#[tokio::test]
+async fn the_database_keeps_a_write_ahead_log() {
+    let native = Native::new();
+    tally::open(&native).await;
+    assert_eq!(native.sql("PRAGMA journal_mode", vec![]), [[Value::from("wal")]]);
+}
+
+#[tokio::test]
+async fn a_database_without_a_write_ahead_log_will_do() {
+    let native = Native::new();
+    native.fail_always("PRAGMA journal_mode", "not supported");
+    let kernel = tally::open(&native).await;
+    tally::place(&kernel, "a").await.unwrap();
+}

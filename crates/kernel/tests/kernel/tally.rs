@@ -1,0 +1,118 @@
+//! A tiny context: it counts how often kits were taken for an order, and closes an order that got none.
+
+use contracts::{Event, ids::OrderId};
+use kernel::{
+    Context, Entity, Executed, Failure, Kernel, Recorded, Trace,
+    testing::{self, Native},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub struct Tallies;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    pub order_id: OrderId,
+    pub taken: u32,
+    pub closed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    Place(OrderId),
+    Close(OrderId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("it exists")]
+    Exists,
+    #[error("it has taken kits, so it stays open")]
+    Taken,
+}
+
+impl Entity for Tally {
+    const KIND: &'static str = "tally";
+    type Id = OrderId;
+
+    fn id(&self) -> &OrderId {
+        &self.order_id
+    }
+}
+
+impl Context for Tallies {
+    const NAME: &'static str = "tally";
+    const SQL: &'static str = "
+CREATE TABLE IF NOT EXISTS tally_tally (
+    order_id TEXT PRIMARY KEY, version INTEGER NOT NULL, taken INTEGER NOT NULL CHECK (taken < 1000), closed INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW IF NOT EXISTS tally_row (kind, id, version, row) AS
+    SELECT 'tally', order_id, version, json_object(
+        'order_id', order_id, 'taken', taken, 'closed', json(iif(closed, 'true', 'false')))
+    FROM tally_tally;
+
+CREATE TRIGGER IF NOT EXISTS tally_row_put INSTEAD OF INSERT ON tally_row BEGIN
+    INSERT OR REPLACE INTO tally_tally SELECT NEW.id, NEW.version, NEW.row ->> 'taken', NEW.row ->> 'closed';
+END;
+";
+    const CONSUMES: &'static [&'static str] = &["StockDecreased", "OutOfStock"];
+    const APPENDS: &'static [&'static str] = &["OrderPlaced", "OrderCancelled"];
+
+    type State = Option<Tally>;
+    type Command = Command;
+    type Refusal = Refusal;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        recorded.event.order_id().cloned()
+    }
+
+    fn whenever(recorded: &Recorded, _: Uuid) -> Option<Command> {
+        match &recorded.event {
+            Event::OutOfStock(e) => Some(Command::Close(e.order_id.clone())),
+            _ => None,
+        }
+    }
+
+    fn decide(tally: &Option<Tally>, command: Command) -> Result<Vec<Event>, Refusal> {
+        match (command, tally) {
+            (Command::Place(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Place(id), None) => Ok(vec![testing::event("OrderPlaced", id.as_str())]),
+            (Command::Close(_), Some(tally)) if tally.taken > 0 => Err(Refusal::Taken),
+            (Command::Close(_), Some(tally)) if tally.closed => Ok(vec![]),
+            (Command::Close(id), _) => Ok(vec![testing::event("OrderCancelled", id.as_str())]),
+        }
+    }
+
+    fn evolve(tally: Option<Tally>, recorded: &Recorded) -> Option<Tally> {
+        let order_id = recorded.event.order_id()?.clone();
+        let mut tally = tally.unwrap_or(Tally { order_id, taken: 0, closed: false });
+        match &recorded.event {
+            Event::StockDecreased(_) => tally.taken += 1,
+            Event::OrderCancelled(_) => tally.closed = true,
+            _ => {}
+        }
+        Some(tally)
+    }
+}
+
+/// The context in a new instance on this platform.
+pub async fn open(native: &Arc<Native>) -> Arc<Kernel<Tallies>> {
+    Kernel::open(native.clone()).await.unwrap()
+}
+
+pub async fn place(kernel: &Kernel<Tallies>, id: &str) -> Result<Executed<Option<Tally>>, Failure<Refusal>> {
+    let id = OrderId::new(id);
+    kernel.execute(&id, Command::Place(id.clone()), &Trace::own(), None, None).await
+}
+
+pub async fn close(kernel: &Kernel<Tallies>, id: &str) -> Result<Executed<Option<Tally>>, Failure<Refusal>> {
+    let id = OrderId::new(id);
+    kernel.execute(&id, Command::Close(id.clone()), &Trace::own(), None, None).await
+}
+
+/// How often kits were taken for the order, once the context has caught up.
+pub async fn taken(kernel: &Kernel<Tallies>, id: &str) -> u32 {
+    kernel.find::<Tally>(&OrderId::new(id)).await.unwrap().map_or(0, |tally| tally.value.taken)
+}
