@@ -49,8 +49,11 @@ struct Waiting {
     units: String,
     count: usize,
     /// How many of them were not skipped.
-    answer: Arc<Mutex<Option<Result<usize, DatabaseError>>>>,
+    answer: Place,
 }
+
+/// Where an answer goes.
+type Place = Arc<Mutex<Option<Result<usize, DatabaseError>>>>;
 
 impl Committer {
     pub(crate) fn new(context: &str) -> Self {
@@ -69,6 +72,8 @@ impl Committer {
         let waiting = Waiting { units: json, count: units.len(), answer: Arc::default() };
         let answer = waiting.answer.clone();
         self.enqueue([waiting]);
+        // A request that is given up takes back what nobody has begun to commit.
+        let _withdrawn = Withdrawn { committer: self, answer: &answer };
         loop {
             if let Some(answer) = answer.lock().ok().and_then(|mut answer| answer.take()) {
                 return Ok(answer?);
@@ -142,7 +147,23 @@ impl<'a> Batch<'a> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        // Not those whose request is gone, too: nobody else holds the place of their answer.
+        self.waiting.retain(|waiting| Arc::strong_count(&waiting.answer) > 1);
         self.committer.enqueue(self.waiting.drain(..));
+    }
+}
+
+/// Takes units back out of the queue when their request ends, if they are still there.
+struct Withdrawn<'a> {
+    committer: &'a Committer,
+    answer: &'a Place,
+}
+
+impl Drop for Withdrawn<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut queue) = self.committer.queue.lock() {
+            queue.retain(|waiting| !Arc::ptr_eq(&waiting.answer, self.answer));
+        }
     }
 }
 
