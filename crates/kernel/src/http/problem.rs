@@ -139,9 +139,11 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         log_line::write(Level::Error, "kernel", "a request failed", json!({"error": error.to_string()}));
         match error {
-            Error::Contended | Error::Database(DatabaseError::Unavailable(_)) => {
-                Self::unavailable("busy", "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.", 1)
-            }
+            Error::Contended | Error::Database(DatabaseError::Unavailable(_)) => Self::unavailable(
+                "busy",
+                "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
+                1,
+            ),
             Error::NewerSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }
