@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use futures::future::join_all;
 use kernel::{
     Position,
+    gate::Gate,
     http::{BELL, CATCH_UP},
     log_line::{self, Level},
     platform::Platform,
@@ -32,7 +33,7 @@ pub struct Contexts {
     platform: Arc<dyn Platform>,
     urls: Vec<(&'static str, String)>,
     due: AtomicBool,
-    ringing: AtomicBool,
+    ringing: Gate,
 }
 
 impl Contexts {
@@ -42,17 +43,14 @@ impl Contexts {
         for (name, variable) in CONTEXTS {
             urls.extend(platform.variable(variable).await.map(|url| (name, url)));
         }
-        Self { platform, urls, due: AtomicBool::new(false), ringing: AtomicBool::new(false) }
+        Self { platform, urls, due: AtomicBool::new(false), ringing: Gate::default() }
     }
 
     /// Tells all of them that there is something new in the log. Bells that come while one rings are merged into the
     /// next.
     pub async fn ring(&self) {
         self.due.store(true, Ordering::SeqCst);
-        if self.ringing.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let _free = Free(&self.ringing);
+        let Some(_ringing) = self.ringing.try_pass() else { return };
         while self.due.swap(false, Ordering::SeqCst) {
             for (name, answer) in self.ask(BELL).await {
                 if let Err(error) = answer {
@@ -83,14 +81,5 @@ impl Contexts {
         let request = ::http::Request::post(url).body(Bytes::new()).map_err(|error| error.to_string())?;
         let answer = self.platform.send(request).await?;
         if answer.status().is_success() { Ok(answer.into_body()) } else { Err(format!("it said {}", answer.status())) }
-    }
-}
-
-/// Leaves the bell free for the next one, also when the request was given up.
-struct Free<'a>(&'a AtomicBool);
-
-impl Drop for Free<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
     }
 }

@@ -83,21 +83,18 @@ impl Bell {
     /// Rings until there is nothing to ring for.
     pub async fn ring(&self) {
         let Some(_ringing) = self.ringing.try_pass() else { return };
-        while let Some(types) = self.take() {
-            if let Err(error) = self.ring_once(types).await {
-                log_line::write(Level::Warn, self.context, "the bell did not ring", json!({"error": error}));
-            }
+        while self.ring_now().await {
             self.platform.sleep(QUIET).await;
         }
     }
 
-    /// Rings once for all there is to ring for.
-    pub async fn ring_now(&self) {
-        if let Some(types) = self.take()
-            && let Err(error) = self.ring_once(types).await
-        {
+    /// Rings once for all there is to ring for; `false` when there was nothing.
+    pub async fn ring_now(&self) -> bool {
+        let Some(types) = self.take() else { return false };
+        if let Err(error) = self.ring_once(types).await {
             log_line::write(Level::Warn, self.context, "the bell did not ring", json!({"error": error}));
         }
+        true
     }
 
     fn take(&self) -> Option<BTreeSet<&'static str>> {

@@ -15,20 +15,20 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// One at a time.
 #[derive(Default)]
-pub(crate) struct Gate(AtomicBool);
+pub struct Gate(AtomicBool);
 
 /// Having passed the gate. It opens again when this is dropped, also by a request that was given up.
-pub(crate) struct Passed<'a>(&'a AtomicBool);
+pub struct Passed<'a>(&'a AtomicBool);
 
 impl Gate {
     /// Passes, if nobody else is inside.
-    pub(crate) fn try_pass(&self) -> Option<Passed<'_>> {
+    pub fn try_pass(&self) -> Option<Passed<'_>> {
         // Not `then_some`: a `Passed` that nobody gets would open the gate when it is dropped.
         (!self.0.swap(true, Ordering::SeqCst)).then(|| Passed(&self.0))
     }
 
     /// Whether somebody is inside.
-    pub(crate) fn is_taken(&self) -> bool {
+    pub fn is_taken(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 

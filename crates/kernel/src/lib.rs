@@ -9,7 +9,7 @@ mod commit;
 pub mod context;
 pub mod correlation;
 pub mod database;
-mod gate;
+pub mod gate;
 pub mod http;
 pub mod idempotency;
 mod kernel;
