@@ -8,13 +8,12 @@ impl Shop {
     /// Takes the condition out of a context's unit of work (`sql/context.sql`): from now on it commits whatever it decided,
     /// though the log may hold events by now that it has not seen.
     pub fn remove_condition(&self, context: &str) {
-        let trigger = format!("{context}_commit_unit");
         let database = Connection::open(self.database()).expect("the shop's SQLite file");
         database.busy_timeout(Duration::from_secs(10)).expect("a time-out");
-        let sql: String = database
-            .query_row("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?", [&trigger], |row| {
-                row.get(0)
-            })
+        let trigger_of =
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name GLOB ? || '_commit_v*'";
+        let (trigger, sql): (String, String) = database
+            .query_row(trigger_of, [context], |row| Ok((row.get(0)?, row.get(1)?)))
             .expect("the unit of work: a component makes it when it is first asked");
         let start = sql.find("-- The condition").expect("the comment above the condition");
         let end = start + sql[start..].find(';').expect("the end of the condition") + 1;
