@@ -287,8 +287,10 @@ impl<C: Context> Kernel<C> {
         let mut units = Vec::new();
         let mut from = unread.position;
         let mut types = BTreeSet::new();
+        let batch = Some(Uuid::now_v7());
         for (Unheard { entry, waits }, handled) in &heard {
-            let mut unit = Unit { from_position: Some(from), to_position: Some(entry.seq), ..Unit::default() };
+            let follows = !units.is_empty();
+            let mut unit = Unit { batch, follows, ..Unit::step(from, entry.seq) };
             if let Some((recorded, key)) = handled {
                 let events = self.handle(recorded, key, &mut rows, &time)?;
                 types.extend(events.iter().map(|event| event.event.event_type()));
