@@ -80,6 +80,7 @@ impl App {
         variables: &Variables,
         config: &RuntimeConfig,
         logs: &Logs,
+        trap: Option<&str>,
         shutdown: Shutdown,
     ) -> Result<(Self, mpsc::Receiver<()>)> {
         let engine = engine()?;
@@ -110,6 +111,7 @@ impl App {
                 databases: databases.map(|label| (label.clone(), config.databases.get(label).cloned())).collect(),
                 stores: stores.map(|label| (label.clone(), config.stores.get(label).cloned())).collect(),
                 redis: redis.clone(),
+                trap: trap.map(Arc::from),
                 logs: logs.clone(),
             };
             configured.insert(id.clone(), (source.clone(), Arc::new(component)));

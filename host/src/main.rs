@@ -94,6 +94,9 @@ struct Up {
     /// Where databases and key-value stores are
     #[arg(long)]
     runtime_config_file: Option<PathBuf>,
+    /// For tests: a statement trips over this text in one of its parameters, and the guest traps there as by a panic
+    #[arg(long, value_name = "TEXT")]
+    trap: Option<String>,
     /// Do not print what components print
     #[arg(short, long)]
     quiet: bool,
@@ -137,8 +140,9 @@ impl Up {
 
         let (switch, shutdown) = Shutdown::new();
         // Compiling takes all cores for a while; nothing else is there to be held up.
-        let (app, mut ended) = App::load(&manifest, &directory, &variables, &config, &logs, shutdown.clone())
-            .with_context(|| from.display().to_string())?;
+        let (app, mut ended) =
+            App::load(&manifest, &directory, &variables, &config, &logs, self.trap.as_deref(), shutdown.clone())
+                .with_context(|| from.display().to_string())?;
         let app = Arc::new(app);
 
         let mut callable = BTreeMap::new();

@@ -90,6 +90,17 @@ impl Connection {
         Ok((columns, rows))
     }
 
+    /// Runs a statement to its end.
+    async fn collect(&self, text: String, parameters: Vec<Value>) -> Result<QueryResult, Error> {
+        let (columns, mut unread) = self.start(text, parameters).await?;
+        let mut rows: Vec<RowResult> = Vec::new();
+        while let Some(more) = unread.read().await {
+            rows.extend(more);
+        }
+        unread.statement().result()?;
+        Ok(QueryResult { columns, rows })
+    }
+
     /// Waits for the end of the last statement and takes its place. On Spin this would wait forever if nobody reads that
     /// statement's rows; here it fails.
     async fn next(&self, next: Option<&Arc<Statement>>) -> Result<(), Error> {
@@ -158,6 +169,14 @@ fn connect(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     Ok(sqlite)
 }
 
+/// As a panic of the guest at this statement would, if a test asked for it.
+fn trap_if_asked(component: &Component, parameters: &[Value]) -> wasmtime::Result<()> {
+    let Some(text) = &component.trap else { return Ok(()) };
+    let contains = |value: &Value| matches!(value, Value::Text(value) if value.contains(&**text));
+    wasmtime::ensure!(!parameters.iter().any(contains), "a statement trapped on `{text}`, as asked with --trap");
+    Ok(())
+}
+
 fn io(error: impl std::fmt::Display) -> Error {
     Error::Io(error.to_string())
 }
@@ -185,15 +204,12 @@ impl HostConnection for State {
         this: Resource<Connection>,
         text: String,
         parameters: Vec<Value>,
-    ) -> Result<QueryResult, Error> {
-        let connection = self.connection(&this)?;
-        let (columns, mut unread) = connection.start(text, parameters).await?;
-        let mut rows: Vec<RowResult> = Vec::new();
-        while let Some(more) = unread.read().await {
-            rows.extend(more);
-        }
-        unread.statement().result()?;
-        Ok(QueryResult { columns, rows })
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        trap_if_asked(&self.component, &parameters)?;
+        Ok(match self.connection(&this) {
+            Ok(connection) => connection.collect(text, parameters).await,
+            Err(error) => Err(error),
+        })
     }
 
     async fn changes(&mut self, this: Resource<Connection>) -> u64 {
@@ -228,18 +244,23 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         this: Resource<Connection>,
         text: String,
         parameters: Vec<Value>,
-    ) -> Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error> {
-        let connection = connection(accessor, &this)?;
-        let (columns, rows) = connection.start(text, parameters).await?;
+    ) -> wasmtime::Result<Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>> {
+        accessor.with(|mut access| trap_if_asked(&access.get().component, &parameters))?;
+        let connection = match connection(accessor, &this) {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (columns, rows) = match connection.start(text, parameters).await {
+            Ok(started) => started,
+            Err(error) => return Ok(Err(error)),
+        };
         let statement = rows.statement().clone();
-        accessor
-            .with(|mut access| {
-                let rows = StreamReader::new(&mut access, rows)?;
-                let result = async move { wasmtime::error::Ok(connection.result(statement).await) };
-                let result = FutureReader::new(&mut access, result)?;
-                wasmtime::error::Ok((columns, rows, result))
-            })
-            .map_err(io)
+        accessor.with(|mut access| {
+            let rows = StreamReader::new(&mut access, rows)?;
+            let result = async move { wasmtime::error::Ok(connection.result(statement).await) };
+            let result = FutureReader::new(&mut access, result)?;
+            Ok(Ok((columns, rows, result)))
+        })
     }
 
     async fn changes_async(accessor: &Accessor<T, Self>, this: Resource<Connection>) -> u64 {

@@ -259,6 +259,20 @@ fn an_instance_is_reused_and_a_panic_ends_it_with_its_requests() {
 }
 
 #[test]
+fn a_statement_with_the_text_of_trap_ends_its_instance_and_does_not_run() {
+    let host = Host::start(ONE, &["--trap", "poison"]);
+    host.ok("/fixture/insert?note=food");
+    let slow = host.get_later("/fixture/slow");
+    host.wait_for("slow has started");
+    assert_eq!(host.get("/fixture/insert?note=some+poison").0, 500);
+    assert_eq!(slow.join().unwrap().unwrap().0, 500, "it was in flight on the same instance");
+    host.wait_for("component `fixture`: an instance ended");
+    host.wait_for("a statement trapped on `poison`");
+    assert_eq!(host.ok("/fixture/count"), "1", "a fresh instance");
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(1)]");
+}
+
+#[test]
 fn an_instance_serves_128_requests_and_ends_after_a_second_without_any() {
     let host = Host::start(ONE, &[]);
     for n in 1..=128 {

@@ -33,7 +33,7 @@ mod wait;
 pub use http_client::{Answer, Call, Client};
 pub use log::{Event, Events};
 pub use redis::{Redis, Subscription};
-pub use run::{quiet_shop, run_on, run_own, run_shared};
+pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared};
 pub use shop::{Builder, Mode, Shop};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};
 pub use wait::{all_at_once, eventually, throughout, within};

@@ -26,9 +26,16 @@ pub enum Mode {
 pub struct Builder {
     mode: Mode,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
 }
 
 impl Builder {
+    /// Adds an argument to the command line; only for what `mealkit-host` alone can do.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// Sets a variable of the app.
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         set(&mut self.variables, name, &value.to_string());
@@ -39,7 +46,8 @@ impl Builder {
     pub fn open(self) -> Shop {
         let directory = tempfile::Builder::new().prefix("mealkit-test-").tempdir().expect("a folder for the test");
         let redis = (self.mode == Mode::Redis).then(|| Redis::start(directory.path()));
-        let mut own = Own { mode: self.mode, variables: vec![], process: None, redis, directory };
+        let mut own =
+            Own { mode: self.mode, variables: vec![], arguments: self.arguments, process: None, redis, directory };
         match (&own.redis, manifest_without_redis()) {
             (Some(redis), _) => own.variables.push(("redis_address".into(), redis.address())),
             (None, Some(_)) => {}
@@ -67,13 +75,14 @@ struct Own {
     redis: Option<Redis>,
     mode: Mode,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
     directory: TempDir,
 }
 
 impl Shop {
     /// A shop of the test's own.
     pub fn start(mode: Mode) -> Builder {
-        Builder { mode, variables: vec![] }
+        Builder { mode, variables: vec![], arguments: vec![] }
     }
 
     /// One that somebody else started.
@@ -194,7 +203,7 @@ impl Own {
         };
         let mut command = Command::new(host());
         command.arg("up").arg("-f").arg(manifest).args(["--listen", "127.0.0.1:0"]);
-        command.arg("--state-dir").arg(directory.join("state")).current_dir(root());
+        command.arg("--state-dir").arg(directory.join("state")).args(&self.arguments).current_dir(root());
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
