@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{CONNECTION, CONTENT_TYPE, HOST},
+    header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER},
     uri::{Authority, Scheme},
 };
 use http_body_util::{BodyExt, Empty, Full};
@@ -316,6 +316,7 @@ fn draining() -> Response<WasiBody> {
     let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     if let Ok(correlation_id) = HeaderValue::try_from(correlation_id) {
         headers.insert("x-correlation-id", correlation_id);
     }

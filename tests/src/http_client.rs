@@ -96,16 +96,20 @@ impl Call<'_> {
     /// # Errors
     /// When the shop is gone.
     pub fn try_send(self) -> Result<Answer, ureq::Error> {
-        self.ask().inspect(Answer::check)
+        self.exchange().inspect(Answer::check)
     }
 
     /// The answer; none when the instance trapped before all of it was there: then the host answers in its place, or
     /// the body is missing.
     pub fn unless_trapped(self) -> Option<Answer> {
-        self.ask().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
+        self.exchange().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
     }
 
-    fn ask(self) -> Result<Answer, ureq::Error> {
+    /// The answer as it is, if one comes.
+    ///
+    /// # Errors
+    /// When the shop is gone.
+    pub fn exchange(self) -> Result<Answer, ureq::Error> {
         let agent = &self.client.agent;
         let mut response = match self.body {
             Some(body) => agent.run(self.request.body(body)?)?,

@@ -23,7 +23,9 @@
 mod http_client;
 mod log;
 mod process;
+mod proxy;
 mod redis;
+mod replica;
 mod run;
 mod sabotage;
 mod shop;
@@ -32,7 +34,9 @@ mod wait;
 
 pub use http_client::{Answer, Call, Client};
 pub use log::{Event, Events};
+pub use proxy::Proxy;
 pub use redis::{Redis, Subscription};
+pub use replica::Replica;
 pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared};
 pub use shop::{Builder, Mode, Shop};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};

@@ -66,7 +66,7 @@ fn skipped(mode: Mode) -> bool {
 }
 
 /// Not `eprintln`: the test runner keeps that to itself when the test passes.
-fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     let test = thread::current();
     let _ = writeln!(std::io::stderr(), "{}: {what}", test.name().unwrap_or("a test"));
 }

@@ -230,11 +230,11 @@ fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
     variables.push((name.into(), value.into()));
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-fn host() -> PathBuf {
+pub(crate) fn host() -> PathBuf {
     let host =
         std::env::var_os("MEALKIT_HOST").map_or_else(|| root().join("target/release/mealkit-host"), PathBuf::from);
     let is_path = host.components().count() > 1;
