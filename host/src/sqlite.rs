@@ -1,28 +1,31 @@
-//! `spin:sqlite`: every open is a connection of its own to the file of its label.
+//! `spin:sqlite`: every open is a connection of its own to the file or the libSQL server of its label.
 
+mod remote;
 mod statement;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use tokio::runtime::Handle;
 use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
 
-use self::statement::{Outcome, Rows, Statement, Stuck};
+use self::statement::{Outcome, Rows, Sender, Statement, Stuck};
 use crate::{
     bindings::spin::sqlite::sqlite::{
         Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
     },
     logs::Logs,
+    runtime_config::Location,
     state::{Component, State},
 };
 
 /// The databases that a component was granted; `None`: there is no such database.
-pub type Databases = BTreeMap<String, Option<PathBuf>>;
+pub type Databases = BTreeMap<String, Option<Location>>;
 
 /// How many statements a connection keeps prepared.
 const PREPARED_STATEMENTS: usize = 128;
@@ -37,7 +40,7 @@ const PATIENCE_OF_RESULT: Duration = Duration::from_secs(1);
 pub struct Connection(Arc<Database>);
 
 struct Database {
-    sqlite: Mutex<rusqlite::Connection>,
+    backend: Backend,
     /// The statement that was started last: the next one waits for its end.
     last: Mutex<Option<Arc<Statement>>>,
     /// Changes and rowid, as the last statement left them.
@@ -46,25 +49,66 @@ struct Database {
     logs: Logs,
 }
 
+/// What runs the statements.
+enum Backend {
+    File(Mutex<rusqlite::Connection>),
+    LibSql(libsql::Connection),
+}
+
+impl Backend {
+    async fn connect(location: Location) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => {
+                let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
+                Ok(Self::File(Mutex::new(sqlite)))
+            }
+            Location::LibSql { url, token } => remote::connect(url, token).await.map(Self::LibSql),
+        }
+    }
+
+    /// Runs a statement, in this thread.
+    fn run(
+        &self,
+        text: &str,
+        parameters: Vec<Value>,
+        sender: &mut Sender<'_>,
+        outcome: &Mutex<Outcome>,
+    ) -> Result<(), Error> {
+        let set = |new| *outcome.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        match self {
+            Self::File(sqlite) => {
+                let sqlite = sqlite.lock().unwrap_or_else(PoisonError::into_inner);
+                let result = statement::execute(&sqlite, text, parameters, sender);
+                set(Outcome { changes: sqlite.changes(), last_insert_rowid: sqlite.last_insert_rowid() });
+                result
+            }
+            Self::LibSql(server) => {
+                let result = Handle::current().block_on(remote::execute(server, text, parameters, sender));
+                set(Outcome { changes: server.changes(), last_insert_rowid: server.last_insert_rowid() });
+                result
+            }
+        }
+    }
+}
+
 impl Connection {
     async fn open(component: &Arc<Component>, label: &str) -> Result<Self, Error> {
-        let Some(path) = component.databases.get(label) else {
+        let Some(location) = component.databases.get(label) else {
             component.logs.say(format!(
                 "component `{}` may not open the database `{label}`: add it to sqlite_databases",
                 component.id
             ));
             return Err(Error::AccessDenied);
         };
-        let Some(path) = path.clone() else {
+        let Some(location) = location.clone() else {
             component.logs.say(format!(
                 "component `{}`: there is no database `{label}`: configure [sqlite_database.{label}] in the runtime config",
                 component.id
             ));
             return Err(Error::NoSuchDatabase);
         };
-        let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
         Ok(Self(Arc::new(Database {
-            sqlite: Mutex::new(sqlite),
+            backend: Backend::connect(location).await?,
             last: Mutex::default(),
             outcome: Mutex::default(),
             component: component.id.clone(),
@@ -78,13 +122,7 @@ impl Connection {
         self.next(Some(&statement)).await?;
         let database = self.0.clone();
         tokio::task::spawn_blocking(move || {
-            statement.run(|sender| {
-                let sqlite = database.sqlite.lock().unwrap_or_else(PoisonError::into_inner);
-                let result = statement::execute(&sqlite, &text, parameters, sender);
-                *database.outcome.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Outcome { changes: sqlite.changes(), last_insert_rowid: sqlite.last_insert_rowid() };
-                result
-            });
+            statement.run(|sender| database.backend.run(&text, parameters, sender, &database.outcome));
         });
         let columns = rows.started().await;
         Ok((columns, rows))

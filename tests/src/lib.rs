@@ -8,6 +8,7 @@
 //! | `MEALKIT_HOST` | what runs the app: `mealkit-host`, or `spin`; without it `target/release/mealkit-host` |
 //! | `MEALKIT_MANIFEST_HTTP` | the manifest for the tests without Redis; without it `spin.toml` with `bell=http` |
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
+//! | `MEALKIT_LIBSQL_URL` | a libSQL server with an empty database: the shops that tests share have their tables there |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
 //! A test is a function of a running [`Shop`] that it shares with others ([`shared!`]), or of a [`Mode`] in which it

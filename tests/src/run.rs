@@ -79,7 +79,12 @@ fn shared(mode: Mode) -> Arc<Shop> {
         Mode::Http => &OVER_HTTP,
     };
     let mut shop = shop.lock().unwrap_or_else(PoisonError::into_inner);
-    shop.get_or_insert_with(|| Arc::new(Shop::start(mode).open())).clone()
+    let start = || {
+        let shop = Shop::start(mode);
+        // Those of both modes share the database then, as replicas do.
+        Arc::new(std::env::var("MEALKIT_LIBSQL_URL").iter().fold(shop, |shop, url| shop.libsql(url)).open())
+    };
+    shop.get_or_insert_with(start).clone()
 }
 
 /// A shop of its own tells its last words when it is dropped; a shared one lives on.

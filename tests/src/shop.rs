@@ -27,9 +27,16 @@ pub struct Builder {
     mode: Mode,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
+    libsql: Option<String>,
 }
 
 impl Builder {
+    /// With its database on a libSQL server, which it may share with other shops.
+    pub fn libsql(mut self, url: &str) -> Self {
+        self.libsql = Some(url.to_owned());
+        self
+    }
+
     /// Adds an argument to the command line; only for what `mealkit-host` alone can do.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -58,6 +65,12 @@ impl Builder {
             }
         }
         own.set(&self.variables);
+        if let Some(url) = self.libsql {
+            let config = own.directory.path().join("runtime.toml");
+            let database = format!("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"{url}\"\ntoken = \"none\"\n");
+            std::fs::write(&config, database).expect("a runtime config");
+            own.arguments.extend(["--runtime-config-file".into(), config.to_string_lossy().into_owned()]);
+        }
         let url = own.start();
         Shop { client: Client::new(&url), own: Some(own) }
     }
@@ -82,7 +95,7 @@ struct Own {
 impl Shop {
     /// A shop of the test's own.
     pub fn start(mode: Mode) -> Builder {
-        Builder { mode, variables: vec![], arguments: vec![] }
+        Builder { mode, variables: vec![], arguments: vec![], libsql: None }
     }
 
     /// One that somebody else started.
