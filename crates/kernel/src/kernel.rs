@@ -142,17 +142,9 @@ impl<C: Context> Kernel<C> {
     /// # Errors
     /// When the database cannot be used, or is newer than this code.
     pub async fn open(platform: Arc<dyn Platform>) -> Result<Arc<Self>, Error> {
-        let name = sql_name(C::NAME);
-        let watched: BTreeSet<&str> = C::CONSUMES.iter().chain(C::APPENDS).copied().collect();
-        let watched: Vec<&str> = watched.into_iter().collect();
-        // The context's own file comes first: the unit of work reads and writes its rows.
-        let version = C::SCHEMA_VERSION;
-        let files = [C::SQL, CONTEXT_SQL].map(|file| {
-            let file = file.replace("{context}", &name).replace("{version}", &version.to_string());
-            file.replace("{watched}", &log::types(&watched))
-        });
+        let (name, version) = (sql_name(C::NAME), C::SCHEMA_VERSION);
         log::migrate(&*platform).await?;
-        migration::migrate(&*platform, &name, version, &files).await?;
+        migration::migrate(&*platform, &name, version, &schema::<C>()).await?;
         Ok(Arc::new(Self {
             look: log::look_sql(&name, version, C::CONSUMES),
             committer: Committer::new(&name, version),
@@ -566,6 +558,17 @@ impl<C: Context> Kernel<C> {
         }
         log_line::write(level, C::NAME, message, fields);
     }
+}
+
+/// The SQL that makes the context's tables, views and triggers.
+pub fn schema<C: Context>() -> [String; 2] {
+    let watched: BTreeSet<&str> = C::CONSUMES.iter().chain(C::APPENDS).copied().collect();
+    let watched: Vec<&str> = watched.into_iter().collect();
+    // The context's own file comes first: the unit of work reads and writes its rows.
+    [C::SQL, CONTEXT_SQL].map(|file| {
+        let file = file.replace("{context}", &sql_name(C::NAME)).replace("{version}", &C::SCHEMA_VERSION.to_string());
+        file.replace("{watched}", &log::types(&watched))
+    })
 }
 
 /// What a unit of work is made of.
