@@ -18,6 +18,7 @@ mod lost_bells;
 mod my_page;
 mod payment_down;
 mod race;
+mod retention;
 mod scenarios;
 mod stock;
 mod wire;
