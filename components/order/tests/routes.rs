@@ -242,7 +242,7 @@ async fn an_order_whose_request_died_is_taken_up_again_under_its_key_or_rejected
         } else {
             for (seconds, status) in [(29, "pending"), (2, "rejected")] {
                 shop.native.advance(Duration::from_secs(seconds));
-                assert_eq!(shop.orders.post("/internal/catch-up", json!({})).await.body["lag"], json!(0));
+                assert_eq!(shop.orders.post("/internal/settle", json!({})).await.status, 200);
                 assert_eq!(shop.orders.get(&format!("/orders/{id}")).await.text("/status"), status);
             }
             assert_eq!(shop.native.scans(), []);

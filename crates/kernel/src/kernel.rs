@@ -441,12 +441,11 @@ impl<C: Context> Kernel<C> {
         }
     }
 
-    /// Moves the cursor to the log's very end, past what does not concern the context, and does what time asks for.
+    /// Reads the log to its end, moves the cursor there, past what does not concern the context, and returns where it stands.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn settle(self: &Arc<Self>) -> Result<Position, Error> {
-        C::settle(self).await?;
+    pub async fn rest(&self) -> Result<Position, Error> {
         self.catch_up().await?;
         let unread = self.look(&[]).await?.unread;
         if unread.events.is_empty() && unread.head > unread.position {

@@ -53,7 +53,8 @@ fn the_prefix_of_the_log_is_archived_and_restored(mode: Mode) {
     let refused = shop.act("/mypages/rebuild").is(409);
     assert_eq!(refused["type"], "/problems/archived");
 
-    let restore = "INSERT INTO event (seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data)
+    let restore =
+        "INSERT INTO event (seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data)
         SELECT value ->> 'sequence', value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'subject',
                value ->> 'time', value ->> 'correlationid', value ->> 'causationid', value ->> 'traceparent',
                value -> 'data'
