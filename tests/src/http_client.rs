@@ -96,16 +96,27 @@ impl Call<'_> {
     /// # Errors
     /// When the shop is gone.
     pub fn try_send(self) -> Result<Answer, ureq::Error> {
+        self.exchange().inspect(Answer::check)
+    }
+
+    /// The answer; none when the instance trapped before all of it was there: then the host answers in its place, or
+    /// the body is missing.
+    pub fn unless_trapped(self) -> Option<Answer> {
+        self.exchange().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
+    }
+
+    /// The answer as it is, if one comes.
+    ///
+    /// # Errors
+    /// When the shop is gone.
+    pub fn exchange(self) -> Result<Answer, ureq::Error> {
         let agent = &self.client.agent;
         let mut response = match self.body {
             Some(body) => agent.run(self.request.body(body)?)?,
             None => agent.run(self.request.body(())?)?,
         };
         let body = response.body_mut().read_to_string()?;
-        let answer =
-            Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body };
-        answer.check();
-        Ok(answer)
+        Ok(Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `MEALKIT_HOST` | what runs the app: `mealkit-host`, or `spin`; without it `target/release/mealkit-host` |
 //! | `MEALKIT_MANIFEST_HTTP` | the manifest for the tests without Redis; without it `spin.toml` with `bell=http` |
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
+//! | `MEALKIT_LIBSQL_URL` | a libSQL server with an empty database: the shops that tests share have their tables there |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
 //! A test is a function of a running [`Shop`] that it shares with others ([`shared!`]), or of a [`Mode`] in which it
@@ -23,7 +24,9 @@
 mod http_client;
 mod log;
 mod process;
+mod proxy;
 mod redis;
+mod replica;
 mod run;
 mod sabotage;
 mod shop;
@@ -32,8 +35,10 @@ mod wait;
 
 pub use http_client::{Answer, Call, Client};
 pub use log::{Event, Events};
+pub use proxy::Proxy;
 pub use redis::{Redis, Subscription};
-pub use run::{quiet_shop, run_on, run_own, run_shared};
+pub use replica::Replica;
+pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared};
 pub use shop::{Builder, Mode, Shop};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};
 pub use wait::{all_at_once, eventually, throughout, within};

@@ -26,9 +26,23 @@ pub enum Mode {
 pub struct Builder {
     mode: Mode,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    libsql: Option<String>,
 }
 
 impl Builder {
+    /// With its database on a libSQL server, which it may share with other shops.
+    pub fn libsql(mut self, url: &str) -> Self {
+        self.libsql = Some(url.to_owned());
+        self
+    }
+
+    /// Adds an argument to the command line; only for what `mealkit-host` alone can do.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// Sets a variable of the app.
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         set(&mut self.variables, name, &value.to_string());
@@ -39,7 +53,8 @@ impl Builder {
     pub fn open(self) -> Shop {
         let directory = tempfile::Builder::new().prefix("mealkit-test-").tempdir().expect("a folder for the test");
         let redis = (self.mode == Mode::Redis).then(|| Redis::start(directory.path()));
-        let mut own = Own { mode: self.mode, variables: vec![], process: None, redis, directory };
+        let mut own =
+            Own { mode: self.mode, variables: vec![], arguments: self.arguments, process: None, redis, directory };
         match (&own.redis, manifest_without_redis()) {
             (Some(redis), _) => own.variables.push(("redis_address".into(), redis.address())),
             (None, Some(_)) => {}
@@ -50,6 +65,12 @@ impl Builder {
             }
         }
         own.set(&self.variables);
+        if let Some(url) = self.libsql {
+            let config = own.directory.path().join("runtime.toml");
+            let database = format!("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"{url}\"\ntoken = \"none\"\n");
+            std::fs::write(&config, database).expect("a runtime config");
+            own.arguments.extend(["--runtime-config-file".into(), config.to_string_lossy().into_owned()]);
+        }
         let url = own.start();
         Shop { client: Client::new(&url), own: Some(own) }
     }
@@ -67,13 +88,14 @@ struct Own {
     redis: Option<Redis>,
     mode: Mode,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
     directory: TempDir,
 }
 
 impl Shop {
     /// A shop of the test's own.
     pub fn start(mode: Mode) -> Builder {
-        Builder { mode, variables: vec![] }
+        Builder { mode, variables: vec![], arguments: vec![], libsql: None }
     }
 
     /// One that somebody else started.
@@ -194,7 +216,7 @@ impl Own {
         };
         let mut command = Command::new(host());
         command.arg("up").arg("-f").arg(manifest).args(["--listen", "127.0.0.1:0"]);
-        command.arg("--state-dir").arg(directory.join("state")).current_dir(root());
+        command.arg("--state-dir").arg(directory.join("state")).args(&self.arguments).current_dir(root());
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
@@ -221,11 +243,11 @@ fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
     variables.push((name.into(), value.into()));
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-fn host() -> PathBuf {
+pub(crate) fn host() -> PathBuf {
     let host =
         std::env::var_os("MEALKIT_HOST").map_or_else(|| root().join("target/release/mealkit-host"), PathBuf::from);
     let is_path = host.components().count() > 1;

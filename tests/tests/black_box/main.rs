@@ -19,6 +19,8 @@ mod my_page;
 mod payment_down;
 mod race;
 mod retention;
+mod rolling;
 mod scenarios;
 mod stock;
+mod trap;
 mod wire;
