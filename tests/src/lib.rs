@@ -8,6 +8,7 @@
 //! | `MEALKIT_HOST` | what runs the app: `mealkit-host`, or `spin`; without it `target/release/mealkit-host` |
 //! | `MEALKIT_MANIFEST_HTTP` | the manifest for the tests without Redis; without it `spin.toml` with `bell=http` |
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
+//! | `MEALKIT_SEED` | the seed of whatever is at random; each such test prints its own |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
 //! A test is a function of a running [`Shop`] that it shares with others ([`shared!`]), or of a [`Mode`] in which it
@@ -20,21 +21,35 @@
     reason = "a harness for tests: whatever goes wrong is a failed test"
 )]
 
+mod auditor;
+mod chance;
+mod clock;
+mod disk;
+mod fault;
 mod http_client;
+mod load;
 mod log;
 mod process;
 mod redis;
 mod run;
 mod sabotage;
+mod scene;
 mod shop;
 mod story;
 mod wait;
 
+pub use auditor::{Kind, Report, Violation};
+pub use chance::{Chance, seed};
+pub use clock::Clock;
+pub use disk::Disk;
+pub use fault::{CHANNELS, Fault, Lock};
 pub use http_client::{Answer, Call, Client};
+pub use load::{Entry, Ledger, Load, Price};
 pub use log::{Event, Events};
 pub use redis::{Redis, Subscription};
 pub use run::{quiet_shop, run_on, run_own, run_shared};
-pub use shop::{Builder, Mode, Shop};
+pub use scene::{Outcome, Scene};
+pub use shop::{Builder, Front, Mode, Shop};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};
 pub use wait::{all_at_once, eventually, throughout, within};
 

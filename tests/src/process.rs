@@ -1,6 +1,7 @@
 //! Processes that end with us, whatever happens to us.
 
 use std::{
+    ffi::OsStr,
     fs::{File, OpenOptions},
     io::Read,
     path::{Path, PathBuf},
@@ -34,6 +35,11 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a process")
@@ -64,9 +70,14 @@ impl Drop for Process {
 /// Kills the process when we are gone, and clears up: then the leash's standard input ends. Shared shops live in statics,
 /// which Rust does not drop, and a test run may be killed.
 fn leash(process: u32, folder: &Path) -> Child {
+    on_our_end("kill -9 \"$1\"; rm -rf \"$2\"", &[process.to_string().as_ref(), folder.as_os_str()])
+}
+
+/// Runs this in a shell when we are gone, however we went. Whoever kills what is returned calls it off.
+pub(crate) fn on_our_end(script: &str, arguments: &[&OsStr]) -> Child {
     Command::new("sh")
-        .args(["-c", "trap '' INT TERM; read _; kill -9 \"$1\"; rm -rf \"$2\"", "leash", &process.to_string()])
-        .arg(folder)
+        .args(["-c", &format!("trap '' INT TERM; read _; {script}"), "leash"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

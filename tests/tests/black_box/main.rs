@@ -10,9 +10,9 @@
 mod bad_input;
 mod bells;
 mod breaker;
-mod chaos;
 mod crash;
 mod idempotency;
+mod kill;
 mod lists;
 mod lost_bells;
 mod my_page;
