@@ -83,24 +83,18 @@ impl Fault {
             }
             Self::KillOne => {
                 scene.shop.crash_one(chance.usize(..));
-                scene.goes_on(chance);
+                scene.lasts(chance);
                 scene.shop.start_again();
             }
             Self::RedisDown => {
                 scene.shop.lose_redis();
-                scene.goes_on(chance);
-                // Now and then the shop has to start without its Redis.
-                if chance.bool() {
-                    scene.shop.crash();
-                    scene.shop.start_again();
-                    scene.goes_on(chance);
-                }
+                scene.lasts(chance);
                 scene.shop.regain_redis();
             }
             Self::BellsLost => {
                 for _ in 0..chance.u8(3..10) {
                     scene.shop.redis().drop_listeners();
-                    scene.goes_on(chance);
+                    scene.lasts(chance);
                 }
             }
             Self::BellsTwisted => twist_bells(scene, chance),
@@ -112,7 +106,7 @@ impl Fault {
             Self::DiskFull => {
                 let disk = scene.shop.disk().expect("a disk of the shop's own");
                 disk.fill();
-                scene.goes_on(chance);
+                scene.lasts(chance);
                 scene.shop.disk().expect("a disk of the shop's own").free();
             }
             Self::DiskReadOnly => {
@@ -120,14 +114,16 @@ impl Fault {
                 scene.shop.crash();
                 scene.shop.disk().expect("a disk of the shop's own").set_read_only(true);
                 scene.shop.start_again();
-                scene.goes_on(chance);
+                scene.lasts(chance);
                 scene.shop.disk().expect("a disk of the shop's own").set_read_only(false);
+                // What SQLite opened read-only stays so while the process lives; it is not ready, so its supervisor ends it.
+                scene.shop.crash();
             }
             Self::ClockBack => {
                 let set = |scene: &Scene, hours| scene.clock.as_ref().expect("a clock that can be set").set(hours);
                 set(scene, -1);
-                scene.goes_on(chance);
-                scene.goes_on(chance);
+                scene.lasts(chance);
+                scene.lasts(chance);
                 set(scene, 0);
             }
         }

@@ -35,6 +35,7 @@ mod run;
 mod sabotage;
 mod scene;
 mod shop;
+mod storm;
 mod story;
 mod wait;
 
@@ -50,6 +51,7 @@ pub use redis::{Redis, Subscription};
 pub use run::{quiet_shop, run_on, run_own, run_shared};
 pub use scene::{Outcome, Scene};
 pub use shop::{Builder, Front, Mode, Shop};
+pub use storm::{Sabotage, Storm};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};
 pub use wait::{all_at_once, eventually, throughout, within};
 

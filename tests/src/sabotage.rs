@@ -2,26 +2,92 @@
 
 use crate::Shop;
 use rusqlite::Connection;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 impl Shop {
     /// Takes the condition out of a context's unit of work (`sql/context.sql`): from now on it commits whatever it decided,
     /// though the log may hold events by now that it has not seen.
     pub fn remove_condition(&self, context: &str) {
+        let removed = self.change_unit_of_work(context, "-- The condition", "");
+        assert!(removed.contains("RAISE(IGNORE)") && removed.contains("NEW.seen"), "another: {removed}");
+    }
+
+    /// Takes the cursor out of a context's unit of work: from now on it is moved after the effects, in a statement of its
+    /// own, a few milliseconds later.
+    pub fn move_cursor_apart(&self, context: &str) -> Mover {
+        let later = format!(
+            "INSERT INTO {context}_cursor_later (position) SELECT NEW.to_position WHERE NEW.to_position IS NOT NULL;"
+        );
+        let table = format!("CREATE TABLE {context}_cursor_later (position INTEGER NOT NULL)");
+        self.sql(&table);
+        let removed = self.change_unit_of_work(context, &format!("UPDATE {context}_cursor SET"), &later);
+        assert!(removed.contains("NEW.to_position"), "another: {removed}");
+        Mover::start(self, context)
+    }
+
+    /// Replaces a statement of a context's unit of work, from here to its semicolon. Returns what it was.
+    fn change_unit_of_work(&self, context: &str, start: &str, by: &str) -> String {
         let trigger = format!("{context}_commit_unit");
-        let database = Connection::open(self.database()).expect("the shop's SQLite file");
-        database.busy_timeout(Duration::from_secs(10)).expect("a time-out");
-        let sql: String = database
+        let sql: String = open(self)
             .query_row("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?", [&trigger], |row| {
                 row.get(0)
             })
             .expect("the unit of work: a component makes it when it is first asked");
-        let start = sql.find("-- The condition").expect("the comment above the condition");
-        let end = start + sql[start..].find(';').expect("the end of the condition") + 1;
-        let condition = &sql[start..end];
-        assert!(condition.contains("RAISE(IGNORE)") && condition.contains("NEW.seen"), "another: {condition}");
-        let broken = format!("{}{}", &sql[..start], &sql[end..]);
-        let replace = format!("BEGIN IMMEDIATE; DROP TRIGGER {trigger}; {broken}; COMMIT;");
-        database.execute_batch(&replace).expect("the unit of work without its condition");
+        let start = sql.find(start).expect("the start of the statement");
+        let end = start + sql[start..].find(';').expect("the end of the statement") + 1;
+        let broken = format!("{}{by}{}", &sql[..start], &sql[end..]);
+        self.sql(&format!("BEGIN IMMEDIATE; DROP TRIGGER {trigger}; {broken}; COMMIT;"));
+        sql[start..end].to_owned()
     }
+
+    /// Runs statements on the shop's SQLite file.
+    fn sql(&self, statements: &str) {
+        open(self).execute_batch(statements).unwrap_or_else(|error| panic!("{error}: {statements}"));
+    }
+}
+
+/// Moves a cursor to where the effects have got to meanwhile, until it is dropped.
+pub struct Mover {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mover {
+    fn start(shop: &Shop, context: &str) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (database, context, end) = (shop.database(), context.to_owned(), ended.clone());
+        let thread = thread::spawn(move || {
+            let to = format!("(SELECT max(position) FROM {context}_cursor_later)");
+            let sql = format!("UPDATE {context}_cursor SET position = {to} WHERE position < {to}");
+            while !end.load(Ordering::SeqCst) {
+                // It may be locked, read-only or full, as for everybody; then later.
+                let moved = Connection::open(&database).and_then(|database| database.execute_batch(&sql));
+                drop(moved);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Mover {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn open(shop: &Shop) -> Connection {
+    let database = Connection::open(shop.database()).expect("the shop's SQLite file");
+    database.busy_timeout(Duration::from_secs(10)).expect("a time-out");
+    database
 }

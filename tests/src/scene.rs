@@ -24,6 +24,8 @@ pub struct Scene {
     pub load: Load,
     /// Its clock, if it can be set.
     pub clock: Option<Clock>,
+    /// Whether the power goes now and then in the middle of another fault.
+    pub mixed: bool,
     chance: Chance,
     struck: Vec<Struck>,
 }
@@ -32,7 +34,8 @@ pub struct Scene {
 struct Struck {
     fault: Fault,
     /// From its end until an order was answered with 201, and every context had worked off the log as it was then.
-    recovery: Duration,
+    /// None when it happened in the middle of another.
+    recovery: Option<Duration>,
 }
 
 /// What came of a scene.
@@ -47,11 +50,11 @@ pub struct Outcome {
 impl Scene {
     /// Opens the shop, with a few kits (of some there are too few), and lets people in.
     pub fn open(builder: Builder, seed: u64) -> Self {
-        Self::with_clock(builder, None, seed)
+        Self::open_with(builder, seed, None, PACE)
     }
 
-    /// The same with a clock that can be set.
-    pub fn with_clock(mut builder: Builder, clock: Option<Clock>, seed: u64) -> Self {
+    /// The same with a clock that can be set, and with people who rest for so long between two orders.
+    pub fn open_with(mut builder: Builder, seed: u64, clock: Option<Clock>, pace: Duration) -> Self {
         for (name, value) in clock.iter().flat_map(Clock::environment) {
             builder = builder.environment(name, value);
         }
@@ -62,8 +65,8 @@ impl Scene {
             .variable("breaker_cooldown_ms", 300);
         let shop = builder.open();
         let kits: Vec<Kit> = [1_000_000, 1_000_000, 40, 10].map(|stock| shop.kit(stock)).into();
-        let load = Load::start(&shop, &kits, PEOPLE, PACE, seed);
-        Self { shop, load, clock, chance: Chance::with_seed(seed), struck: vec![] }
+        let load = Load::start(&shop, &kits, PEOPLE, pace, seed);
+        Self { shop, load, clock, mixed: false, chance: Chance::with_seed(seed), struck: vec![] }
     }
 
     /// Numbers at random from the scene's seed.
@@ -79,10 +82,22 @@ impl Scene {
         }
     }
 
+    /// The same in the middle of a fault.
+    pub(crate) fn lasts(&mut self, chance: &mut Chance) {
+        self.goes_on(chance);
+        if self.mixed && chance.u8(..4) == 0 {
+            self.shop.crash();
+            self.shop.start_again();
+            self.goes_on(chance);
+            self.struck.push(Struck { fault: Fault::Kill, recovery: None });
+        }
+    }
+
     /// Something happens to the shop in the middle of its business; then it is well again.
     pub fn strike(&mut self, fault: Fault) {
         let mut chance = self.chance.fork();
         self.goes_on(&mut chance);
+        eprintln!("{}: {} orders so far", fault.name(), self.load.placed());
         self.load.during(Some(fault.name()));
         fault.strike(self, &mut chance);
         self.shop.start_again();
@@ -91,7 +106,8 @@ impl Scene {
         let mut head = None;
         within(RECOVERY, "worked off", || self.is_worked_off(&mut head));
         self.load.during(None);
-        self.struck.push(Struck { fault, recovery: ended.elapsed() });
+        eprintln!("{} is over after {:.1?}", fault.name(), ended.elapsed());
+        self.struck.push(Struck { fault, recovery: Some(ended.elapsed()) });
     }
 
     /// Whether every context has worked off what was in the log when this is first asked.
@@ -132,7 +148,7 @@ impl Outcome {
         let mut rows: BTreeMap<Option<&str>, (usize, Duration)> = BTreeMap::from([(None, Default::default())]);
         for struck in &self.struck {
             let row = rows.entry(Some(struck.fault.name())).or_default();
-            *row = (row.0 + 1, row.1.max(struck.recovery));
+            *row = (row.0 + 1, row.1.max(struck.recovery.unwrap_or_default()));
         }
         let head = ["fault", "times", "orders", "lost", "doubled", "longest recovery"];
         let mut table =

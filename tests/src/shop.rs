@@ -273,12 +273,12 @@ impl Shop {
 
     /// For a failed test: the end of what the app printed.
     pub fn print_last_words(&self) {
-        let output = self.output();
-        let lines: Vec<&str> = output.lines().collect();
-        eprintln!(
-            "--- the end of what the app printed\n{}\n---",
-            lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
-        );
+        for app in self.own.iter().flat_map(|own| own.apps.iter().flatten()) {
+            let output = app.output();
+            let lines: Vec<&str> = output.lines().collect();
+            let last = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
+            eprintln!("--- the end of what the app printed\n{last}\n---");
+        }
     }
 
     fn own(&self) -> &Own {

@@ -20,4 +20,5 @@ mod payment_down;
 mod race;
 mod scenarios;
 mod stock;
+mod storm;
 mod wire;
