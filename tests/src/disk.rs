@@ -1,6 +1,6 @@
 //! A small disk of the shop's own, so that it can be full or read-only.
 
-use crate::process::on_our_end;
+use crate::{eventually, process::on_our_end};
 use std::{
     fs::File,
     io::Write,
@@ -45,11 +45,13 @@ impl Disk {
         std::fs::remove_file(self.ballast()).expect("the ballast file can be removed");
     }
 
-    /// Makes it read-only, or writable again. The former only while nobody has a file of it open for writing.
+    /// Makes it read-only, or writable again. The former waits until nobody has a file of it open for writing.
     pub fn set_read_only(&self, read_only: bool) {
         let options = if read_only { "remount,ro" } else { "remount,rw" };
-        let remounted = run(Command::new("mount").args(["-o", options]).arg(self.path()));
-        assert!(remounted, "{} cannot be mounted again with {options}", self.path().display());
+        eventually(options, || match run(Command::new("mount").args(["-o", options]).arg(self.path())) {
+            true => Ok(()),
+            false => Err(format!("{} is busy", self.path().display())),
+        });
     }
 
     fn ballast(&self) -> PathBuf {

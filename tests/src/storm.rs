@@ -1,6 +1,6 @@
 //! The storm: all faults, mixed at random from a seed, on a shop of two whole apps while people go on ordering.
 
-use crate::{Chance, Clock, Disk, Fault, Mode, Outcome, Scene, Shop};
+use crate::{Chance, Clock, Disk, Fault, Mode, Outcome, Scene, Shop, sabotage::Mover};
 use std::time::{Duration, Instant};
 
 /// How large the disk is, in MB: some 20 minutes of a storm fill a fifth of it.
@@ -62,7 +62,9 @@ impl Storm {
 
 impl Sabotage {
     /// Commits it. What is returned goes on until it is dropped.
-    fn commit(self, shop: &Shop) -> Option<crate::sabotage::Mover> {
+    fn commit(self, shop: &Shop) -> Option<Mover> {
+        // The components make their tables when they are first asked.
+        shop.act("/catch-up").is(200);
         match self {
             Self::Condition => {
                 for context in ["order", "payment", "delivery"] {

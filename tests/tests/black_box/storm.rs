@@ -22,6 +22,7 @@ fn without_the_condition_a_storm_leaves_books_that_do_not_balance() {
     run_own(Mode::Redis, |_| {
         let outcome = storm(15, Some(Sabotage::Condition)).rage();
         assert!(!outcome.report.violations.is_empty(), "nobody would notice: {}", outcome.report);
+        eprintln!("{}", outcome.report);
     });
 }
 
@@ -31,5 +32,6 @@ fn with_a_cursor_that_moves_by_itself_a_storm_doubles_effects() {
     run_own(Mode::Redis, |_| {
         let outcome = storm(15, Some(Sabotage::Cursor)).rage();
         assert!(outcome.report.doubled() > 0, "nobody would notice: {}", outcome.report);
+        eprintln!("{}", outcome.report);
     });
 }
