@@ -14,15 +14,16 @@ CREATE TABLE IF NOT EXISTS delivery_delivery (
     updated_at  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE VIEW IF NOT EXISTS delivery_row (kind, id, version, row) AS
+CREATE VIEW IF NOT EXISTS delivery_row_v{version} (kind, id, version, row) AS
     SELECT 'delivery', order_id, version, json_object(
         'order_id', order_id, 'delivery_id', delivery_id, 'member_id', member_id, 'address', address,
         'status', status, 'stocked', json(iif(stocked, 'true', 'false')), 'created_at', created_at,
         'updated_at', updated_at)
     FROM delivery_delivery;
 
-CREATE TRIGGER IF NOT EXISTS delivery_row_put INSTEAD OF INSERT ON delivery_row BEGIN
+CREATE TRIGGER IF NOT EXISTS delivery_row_v{version}_put INSTEAD OF INSERT ON delivery_row_v{version} BEGIN
     INSERT OR REPLACE INTO delivery_delivery
+            (order_id, version, delivery_id, member_id, address, status, stocked, created_at, updated_at)
         SELECT NEW.id, NEW.version, NEW.row ->> 'delivery_id', NEW.row ->> 'member_id', NEW.row ->> 'address',
                NEW.row ->> 'status', NEW.row ->> 'stocked', NEW.row ->> 'created_at', NEW.row ->> 'updated_at';
 END;

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS product_taking (
     restored   INTEGER NOT NULL CHECK (restored IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
-CREATE VIEW IF NOT EXISTS product_row (kind, id, version, row) AS
+CREATE VIEW IF NOT EXISTS product_row_v{version} (kind, id, version, row) AS
     SELECT 'product', product_id, version, json_object(
         'product_id', product_id, 'seller_id', seller_id, 'name', name, 'description', description, 'price', price,
         'stock', stock, 'image_url', image_url, 'created_at', created_at, 'updated_at', updated_at)
@@ -34,13 +34,15 @@ CREATE VIEW IF NOT EXISTS product_row (kind, id, version, row) AS
         'restored', json(iif(restored, 'true', 'false')))
     FROM product_taking;
 
-CREATE TRIGGER IF NOT EXISTS product_row_put INSTEAD OF INSERT ON product_row BEGIN
+CREATE TRIGGER IF NOT EXISTS product_row_v{version}_put INSTEAD OF INSERT ON product_row_v{version} BEGIN
     INSERT OR REPLACE INTO product_product
+            (product_id, version, seller_id, name, description, price, stock, image_url, created_at, updated_at)
         SELECT NEW.id, NEW.version, NEW.row ->> 'seller_id', NEW.row ->> 'name', NEW.row ->> 'description',
                NEW.row ->> 'price', NEW.row ->> 'stock', NEW.row ->> 'image_url', NEW.row ->> 'created_at',
                NEW.row ->> 'updated_at'
         WHERE NEW.kind = 'product';
     INSERT OR REPLACE INTO product_taking
+            (order_id, version, product_id, quantity, restored)
         SELECT NEW.id, NEW.version, NEW.row ->> 'product_id', NEW.row ->> 'quantity', NEW.row ->> 'restored'
         WHERE NEW.kind = 'taking';
 END;

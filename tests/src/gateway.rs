@@ -146,8 +146,13 @@ impl Shared {
     fn serve(&self, mut request: Request) {
         let mood = match *lock(&self.mood) {
             Mood::Moody => {
-                let moods =
-                    [Mood::Well, Mood::Late(Duration::from_secs(3)), Mood::Failing, Mood::FailingAfterwards, Mood::Well];
+                let moods = [
+                    Mood::Well,
+                    Mood::Late(Duration::from_secs(3)),
+                    Mood::Failing,
+                    Mood::FailingAfterwards,
+                    Mood::Well,
+                ];
                 moods[lock(&self.chance).usize(..moods.len())]
             }
             mood => mood,

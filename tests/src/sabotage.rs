@@ -27,18 +27,20 @@ impl Shop {
         );
         let table = format!("CREATE TABLE {context}_cursor_later (position INTEGER NOT NULL)");
         self.sql(&table);
-        let removed = self.change_unit_of_work(context, &format!("UPDATE {context}_cursor SET"), &later);
+        let removed = self.change_unit_of_work(context, &format!("UPDATE {context}_cursor"), &later);
         assert!(removed.contains("NEW.to_position"), "another: {removed}");
         Mover::start(self, context)
     }
 
     /// Replaces a statement of a context's unit of work, from here to its semicolon. Returns what it was.
     fn change_unit_of_work(&self, context: &str, start: &str, by: &str) -> String {
-        let trigger = format!("{context}_commit_unit");
-        let sql: String = open(self)
-            .query_row("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?", [&trigger], |row| {
-                row.get(0)
-            })
+        // Its name carries the version of the context's tables.
+        let (trigger, sql): (String, String) = open(self)
+            .query_row(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB ? || '_commit_v[0-9]*_unit'",
+                [context],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .expect("the unit of work: a component makes it when it is first asked");
         let start = sql.find(start).expect("the start of the statement");
         let end = start + sql[start..].find(';').expect("the end of the statement") + 1;

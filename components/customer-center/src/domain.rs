@@ -17,6 +17,13 @@ pub struct Entry {
     pub event_type: String,
     /// When it happened.
     pub at: String,
+    /// In how many contexts it is delayed what should follow from it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub delays: i32,
+}
+
+fn is_none(delays: &i32) -> bool {
+    *delays == 0
 }
 
 /// An order, as its member sees it.
@@ -92,18 +99,28 @@ pub fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
             page.delivery_status = Some("completed".into());
         }
         Event::DeliveryCancelled(_) => page.delivery_status = Some("cancelled".into()),
+        Event::HandlingDelayed(e) => page.delay(e.sequence, 1),
+        Event::HandlingResumed(e) => page.delay(e.sequence, -1),
         _ => {}
     }
     page.timeline.push(Entry {
         seq: recorded.seq.unwrap_or_default(),
         event_type: recorded.event.event_type().into(),
         at: recorded.time.clone(),
+        delays: 0,
     });
     page.updated_at.clone_from(&recorded.time);
     Some(page)
 }
 
 impl MyPage {
+    /// What should follow from an event is delayed in one more context, or in one less.
+    fn delay(&mut self, sequence: u64, by: i32) {
+        if let Some(entry) = self.timeline.iter_mut().find(|entry| entry.seq.unsigned_abs() == sequence) {
+            entry.delays += by;
+        }
+    }
+
     /// What is final stays, as in the order itself.
     fn order_becomes(&mut self, status: &str) {
         if !matches!(self.order_status.as_str(), "delivered" | "rejected" | "cancelled") {

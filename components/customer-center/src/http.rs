@@ -1,10 +1,6 @@
 //! Routes -> queries.
 
-use crate::{
-    MyPages,
-    domain::{Entry, MyPage},
-    rebuild, store,
-};
+use crate::{MyPages, domain::MyPage, rebuild, store};
 use axum::{
     Router,
     extract::{Path, State},
@@ -12,7 +8,8 @@ use axum::{
 };
 use contracts::ids::{MemberId, OrderId, ProductId};
 use kernel::{
-    Kernel, Versioned,
+    Error, Kernel, Versioned,
+    dead_letter::Letter,
     http::{Answer, OptionalBody, Page, Problem, Query},
 };
 use serde::{Deserialize, Serialize};
@@ -46,21 +43,40 @@ struct View<'a> {
     order_status: &'a str,
     payment_status: Option<&'a str>,
     delivery_status: Option<&'a str>,
-    timeline: &'a [Entry],
+    timeline: Vec<Line<'a>>,
     updated_at: &'a str,
+}
+
+/// A line of the timeline.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: i64,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    at: &'a str,
+    /// What should follow from it is delayed; left out when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<bool>,
 }
 
 async fn show(State(kernel): State<Arc<Kernel<MyPages>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
     let order_id = OrderId::new(id);
     let page = kernel.find::<MyPage>(&order_id).await?;
-    let page = page.ok_or_else(|| Problem::not_found("There is no such order."))?;
-    Ok(Answer::ok(View::of(&page)).version(page.version).about(order_id.as_str()))
+    let parked = kernel.parked(&[order_id.as_str()]).await?;
+    match page {
+        Some(page) => Ok(Answer::ok(View::of(&page, &parked)).version(page.version).about(order_id.as_str())),
+        // Its very first event is parked.
+        None if !parked.is_empty() => Err(Error::Delayed(order_id.to_string()).into()),
+        None => Err(Problem::not_found("There is no such order.")),
+    }
 }
 
 async fn list(State(kernel): State<Arc<Kernel<MyPages>>>, query: Query) -> Result<Answer, Problem> {
     let listing = query.listing(&["member_id"])?;
     let pages = store::list(&kernel, &listing).await?;
-    let views = pages.iter().map(View::of).collect();
+    let orders: Vec<&str> = pages.iter().map(|page| page.value.order_id.as_str()).collect();
+    let parked = kernel.parked(&orders).await?;
+    let views = pages.iter().map(|page| View::of(page, &parked)).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.order_id.to_string())))
 }
 
@@ -72,7 +88,22 @@ async fn rebuild(
 }
 
 impl<'a> View<'a> {
-    fn of(Versioned { value, .. }: &'a Versioned<MyPage>) -> Self {
+    /// The page, with the events about it that it could not take in yet: they are delayed, not lost.
+    fn of(Versioned { value, .. }: &'a Versioned<MyPage>, parked: &'a [Letter]) -> Self {
+        let shown = value.timeline.iter().map(|entry| Line {
+            seq: entry.seq,
+            event_type: &entry.event_type,
+            at: &entry.at,
+            delayed: (entry.delays > 0).then_some(true),
+        });
+        let parked = parked.iter().filter(|letter| letter.subject == value.order_id.as_str()).map(|letter| Line {
+            seq: letter.seq,
+            event_type: &letter.event_type,
+            at: letter.created_at.as_deref().unwrap_or(&letter.at),
+            delayed: Some(true),
+        });
+        let mut timeline: Vec<_> = shown.chain(parked).collect();
+        timeline.sort_by_key(|line| line.seq);
         Self {
             order_id: &value.order_id,
             member_id: &value.member_id,
@@ -85,7 +116,7 @@ impl<'a> View<'a> {
             order_status: &value.order_status,
             payment_status: value.payment_status.as_deref(),
             delivery_status: value.delivery_status.as_deref(),
-            timeline: &value.timeline,
+            timeline,
             updated_at: &value.updated_at,
         }
     }

@@ -27,6 +27,8 @@ const CONSUMES: &[&str] = &[
     "DeliveryCompleted",
     "DeliveryCancelled",
     "Notified",
+    "HandlingDelayed",
+    "HandlingResumed",
 ];
 
 /// A read model takes no commands.

@@ -4,7 +4,7 @@
 //! one statement makes it the live one. `sql/customer_center.sql` has both ends of it.
 
 use crate::{MyPages, policy::Rebuild};
-use kernel::{Error, Kernel, platform::Value};
+use kernel::{Context, Error, Kernel, platform::Value};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ async fn integers(kernel: &Kernel<MyPages>, sql: &str) -> Result<Vec<i64>, Error
 
 /// Takes a step; `false` when it was refused.
 async fn step(kernel: &Kernel<MyPages>, step: &str) -> Result<bool, Error> {
-    let sql = "INSERT INTO customer_center_step (step) VALUES (?) RETURNING step";
-    Ok(!kernel.query(sql, vec![step.into()]).await?.is_empty())
+    let version = MyPages::SCHEMA_VERSION;
+    let sql = format!("INSERT INTO customer_center_step_v{version} (step) VALUES (?) RETURNING step");
+    Ok(!kernel.query(&sql, vec![step.into()]).await?.is_empty())
 }

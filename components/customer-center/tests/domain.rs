@@ -32,7 +32,12 @@ fn a_page_begins_with_the_order() {
         order_status: "pending".into(),
         payment_status: None,
         delivery_status: None,
-        timeline: vec![Entry { seq: 1, event_type: "OrderPlaced".into(), at: "2026-01-01T00:00:01.000Z".into() }],
+        timeline: vec![Entry {
+            seq: 1,
+            event_type: "OrderPlaced".into(),
+            at: "2026-01-01T00:00:01.000Z".into(),
+            delays: 0,
+        }],
         updated_at: "2026-01-01T00:00:01.000Z".into(),
     };
     assert_eq!(page([order_placed().into()]), expected);

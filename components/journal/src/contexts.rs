@@ -1,14 +1,17 @@
 //! The contexts, as the journal reaches them: by service chaining, or at their addresses where they are deployed apart.
 
+use ::http::{Method, Request, Response};
 use axum::body::Bytes;
 use futures::future::join_all;
 use kernel::{
     Position,
     gate::Gate,
-    http::{BELL, CATCH_UP},
+    http::{BELL, CATCH_UP, METRICS, READY},
     log_line::{self, Level},
-    platform::Platform,
+    metrics::Sample,
+    platform::{self, Platform},
 };
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -16,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 /// The contexts, and the variables that say where they are. A context that was removed has none.
@@ -52,7 +56,7 @@ impl Contexts {
         self.due.store(true, Ordering::SeqCst);
         let Some(_ringing) = self.ringing.try_pass() else { return };
         while self.due.swap(false, Ordering::SeqCst) {
-            for (name, answer) in self.ask(BELL).await {
+            for (name, answer) in self.ask::<IgnoredAny>(Method::POST, BELL).await {
                 if let Err(error) = answer {
                     log_line::write(
                         Level::Warn,
@@ -67,19 +71,60 @@ impl Contexts {
 
     /// Makes all of them catch up, each with where it stands then.
     pub async fn catch_up(&self) -> BTreeMap<&'static str, Result<Position, String>> {
-        let read = |answer: Bytes| serde_json::from_slice(&answer).map_err(|error| error.to_string());
-        let answers = self.ask(CATCH_UP).await;
-        answers.into_iter().map(|(name, answer)| (name, answer.and_then(read))).collect()
+        self.ask(Method::POST, CATCH_UP).await.into_iter().collect()
     }
 
-    async fn ask(&self, path: &str) -> Vec<(&'static str, Result<Bytes, String>)> {
-        let asked = self.urls.iter().map(async |(name, url)| (*name, self.post(&format!("{url}{path}")).await));
+    /// The figures of all of them.
+    pub async fn samples(&self) -> Vec<(&'static str, Result<Vec<Sample>, String>)> {
+        self.ask(Method::GET, METRICS).await
+    }
+
+    /// Whether each of them can work; one that does not answer within this time cannot.
+    pub async fn ready(&self, patience: Duration) -> Vec<(&'static str, Result<(), String>)> {
+        let asked = self.urls.iter().map(async |(name, url)| {
+            let url = format!("{url}{READY}");
+            let answer = platform::within(&*self.platform, patience, self.send(Method::GET, &url, None)).await;
+            (*name, answer.unwrap_or_else(|| Err("it does not answer".into())).and_then(|answer| success(&answer)))
+        });
         join_all(asked).await
     }
 
-    async fn post(&self, url: &str) -> Result<Bytes, String> {
-        let request = ::http::Request::post(url).body(Bytes::new()).map_err(|error| error.to_string())?;
-        let answer = self.platform.send(request).await?;
-        if answer.status().is_success() { Ok(answer.into_body()) } else { Err(format!("it said {}", answer.status())) }
+    /// Their names, in the order in which lists have them.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.urls.iter().map(|(name, _)| *name)
     }
+
+    /// Asks one of them; `None` when there is no such context.
+    pub async fn ask_one(
+        &self,
+        context: &str,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Option<Result<Response<Bytes>, String>> {
+        let (_, url) = self.urls.iter().find(|(name, _)| *name == context)?;
+        Some(self.send(method, &format!("{url}{path}"), body).await)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Vec<(&'static str, Result<T, String>)> {
+        let asked = self.urls.iter().map(async |(name, url)| {
+            let answer = self.send(method.clone(), &format!("{url}{path}"), None).await;
+            let read = |answer: Response<Bytes>| {
+                success(&answer)?;
+                serde_json::from_slice(answer.body()).map_err(|error| error.to_string())
+            };
+            (*name, answer.and_then(read))
+        });
+        join_all(asked).await
+    }
+
+    async fn send(&self, method: Method, url: &str, body: Option<Bytes>) -> Result<Response<Bytes>, String> {
+        let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+        let request = request.body(body.unwrap_or_default()).map_err(|error| error.to_string())?;
+        self.platform.send(request).await
+    }
+}
+
+fn success(answer: &Response<Bytes>) -> Result<(), String> {
+    if answer.status().is_success() { Ok(()) } else { Err(format!("it said {}", answer.status())) }
 }

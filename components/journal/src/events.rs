@@ -1,8 +1,8 @@
 //! The log as CloudEvents 1.0 in their JSON format.
 
-use kernel::Entry;
+use kernel::{DataError, Entry};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A CloudEvent (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 #[derive(Debug, Serialize)]
@@ -20,12 +20,15 @@ pub struct CloudEvent {
     causationid: String,
     traceparent: String,
     datacontenttype: &'static str,
-    data: Value,
+    data: Box<RawValue>,
 }
 
-impl From<Entry> for CloudEvent {
-    fn from(entry: Entry) -> Self {
-        Self {
+impl TryFrom<Entry> for CloudEvent {
+    type Error = DataError;
+
+    /// The data goes out as it was written, of whatever form it is.
+    fn try_from(entry: Entry) -> Result<Self, DataError> {
+        Ok(Self {
             specversion: "1.0",
             id: entry.id,
             source: entry.source,
@@ -37,7 +40,7 @@ impl From<Entry> for CloudEvent {
             causationid: entry.causation_id,
             traceparent: entry.traceparent,
             datacontenttype: "application/json",
-            data: entry.data,
-        }
+            data: RawValue::from_string(entry.data)?,
+        })
     }
 }

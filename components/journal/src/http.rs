@@ -1,6 +1,6 @@
 //! Routes -> queries and bells.
 
-use crate::{contexts::Contexts, events::CloudEvent};
+use crate::{contexts::Contexts, dead_letters, events::CloudEvent, health, metrics};
 use ::http::StatusCode;
 use axum::{
     Router,
@@ -13,30 +13,53 @@ use kernel::{
     platform::Platform,
 };
 use serde_json::{Map, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How often `/catch-up` goes round: what one context appends, another has to hear.
 const ROUNDS: usize = 20;
 
-struct Journal {
-    log: Log,
-    contexts: Contexts,
+/// What the routes work on.
+pub struct Journal {
+    /// The world around it.
+    pub platform: Arc<dyn Platform>,
+    /// The contexts of the shop.
+    pub contexts: Contexts,
+    log: Mutex<Option<Arc<Log>>>,
+}
+
+impl Journal {
+    /// The log, opened when it is first needed: liveness does not depend on it.
+    ///
+    /// # Errors
+    /// When it cannot be opened; the next one who needs it tries again.
+    pub async fn log(&self) -> Result<Arc<Log>, Error> {
+        if let Some(log) = self.log.lock().ok().and_then(|log| log.clone()) {
+            return Ok(log);
+        }
+        let log = Arc::new(Log::open(self.platform.clone()).await?);
+        if let Ok(mut kept) = self.log.lock() {
+            *kept = Some(log.clone());
+        }
+        Ok(log)
+    }
 }
 
 /// The journal's routes.
-///
-/// # Errors
-/// When the log cannot be opened.
-pub async fn routes(platform: Arc<dyn Platform>) -> Result<Router, Error> {
-    let log = Log::open(platform.clone()).await?;
-    let journal = Journal { log, contexts: Contexts::find(platform).await };
-    Ok(Router::new()
+pub async fn routes(platform: Arc<dyn Platform>) -> Router {
+    let journal = Journal { contexts: Contexts::find(platform.clone()).await, platform, log: Mutex::default() };
+    Router::new()
         .route("/", get(index))
         .route("/events", get(events))
         .route("/catch-up", post(catch_up))
         // Anybody may ring: it makes the contexts look at the log, as every question to them does.
         .route("/bell", post(bell))
-        .with_state(Arc::new(journal)))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/dead-letters/{id}/discard", post(dead_letters::discard))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
+        .with_state(Arc::new(journal))
 }
 
 /// What there is.
@@ -54,8 +77,8 @@ async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Ans
             Problem::malformed("`after` must be a sequence number.").with_errors(errors)
         })
     })?;
-    let found = journal.log.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
-    let events = found.into_iter().map(CloudEvent::from).collect();
+    let found = journal.log().await?.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
+    let events = found.into_iter().map(CloudEvent::try_from).collect::<Result<_, _>>().map_err(Error::from)?;
     Ok(Answer::ok(Page::new(events, &listing, |event: &CloudEvent| event.sequence.to_string())))
 }
 
@@ -68,7 +91,7 @@ async fn bell(State(journal): State<Arc<Journal>>) -> Answer {
 async fn catch_up(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem> {
     let mut contexts = journal.contexts.catch_up().await;
     for _ in 0..ROUNDS {
-        let head = journal.log.head().await?;
+        let head = journal.log().await?.head().await?;
         if contexts.values().all(|at| at.as_ref().map_or(true, |at| at.lag == 0 && at.cursor == head)) {
             break;
         }

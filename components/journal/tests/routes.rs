@@ -24,7 +24,7 @@ impl Shop {
         let product = App::<Products>::open(&native.replica(), product::http::routes).await;
         native.set_variable("product_url", URL);
         native.route(URL, product.router.clone());
-        let journal = http::app(routes(native.clone()).await.unwrap());
+        let journal = http::app(routes(native.clone()).await);
         Self { native, journal }
     }
 
@@ -86,7 +86,7 @@ async fn a_catch_up_goes_on_until_nothing_new_comes_of_it() {
 async fn a_catch_up_says_who_could_not() {
     let shop = Shop::open().await;
     shop.native.set_variable("order_url", "http://nobody.spin.internal");
-    let journal = http::app(routes(shop.native.clone()).await.unwrap());
+    let journal = http::app(routes(shop.native.clone()).await);
     let failed = call(&journal, "POST", "/catch-up", &[], None).await;
     failed.assert_problem(503, "contexts-unavailable");
     assert!(failed.body["contexts"]["order"]["error"].is_string(), "{failed:?}");

@@ -50,6 +50,15 @@ impl Breaker {
         }
     }
 
+    /// What it is called as it stands now: `closed`, `open` or `half_open`.
+    pub fn name(self, now: u64, settings: Settings) -> &'static str {
+        match self.permit(now, settings) {
+            Permit::Call => "closed",
+            Permit::Try(_) => "half_open",
+            Permit::Refuse { .. } => "open",
+        }
+    }
+
     /// After a call that was answered.
     pub fn succeeded(self) -> Self {
         Self::default()

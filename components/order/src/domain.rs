@@ -31,6 +31,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every one there is.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Paid, Self::DeliveryRequested, Self::Delivered, Self::Rejected, Self::Cancelled];
+
     /// Whether nothing can become of the order any more.
     fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Rejected | Self::Cancelled)

@@ -6,11 +6,11 @@ use crate::{
 };
 use axum::body::Bytes;
 use contracts::charge::{self, ChargeRequest};
-use futures::future::{Either, select};
 use kernel::{
     Kernel, Trace,
     correlation::{CAUSATION_HEADER, CORRELATION_HEADER},
     log_line::{self, Level},
+    metrics::Sample,
     platform::{self, Platform},
 };
 use serde_json::json;
@@ -32,10 +32,7 @@ pub struct Unavailable {
 /// [`Unavailable`] when payment did not answer in time, or fails too often to be asked.
 pub async fn charge(kernel: &Kernel<Orders>, request: &ChargeRequest, trace: &Trace) -> Result<(), Unavailable> {
     let platform = &**kernel.platform();
-    let settings = Settings {
-        failures: platform::number(platform, "breaker_failures", 5).await,
-        cooldown_ms: platform::number(platform, "breaker_cooldown_ms", 10_000).await,
-    };
+    let settings = settings(platform).await;
     let breaker = read(platform).await;
     let breaker = match breaker.permit(now(platform), settings) {
         Permit::Call => breaker,
@@ -66,6 +63,22 @@ pub async fn charge(kernel: &Kernel<Orders>, request: &ChargeRequest, trace: &Tr
     }
 }
 
+/// How the breaker stands, for operators.
+pub async fn samples(kernel: &Kernel<Orders>) -> Vec<Sample> {
+    let platform = &**kernel.platform();
+    let state = read(platform).await.name(now(platform), settings(platform).await);
+    let help = "The circuit breaker before the payment: 1 for the state that it is in.";
+    let sample = |name| Sample::gauge("mealkit_breaker_state", help, &[("state", name)], i64::from(name == state));
+    ["closed", "open", "half_open"].map(sample).to_vec()
+}
+
+async fn settings(platform: &dyn Platform) -> Settings {
+    Settings {
+        failures: platform::number(platform, "breaker_failures", 5).await,
+        cooldown_ms: platform::number(platform, "breaker_cooldown_ms", 10_000).await,
+    }
+}
+
 async fn send(platform: &dyn Platform, charge: &ChargeRequest, trace: &Trace) -> Result<(), String> {
     let url = platform.variable("payment_url").await.unwrap_or_else(|| "http://payment.spin.internal".into());
     let body = serde_json::to_vec(charge).map_err(|error| error.to_string())?;
@@ -77,14 +90,12 @@ async fn send(platform: &dyn Platform, charge: &ChargeRequest, trace: &Trace) ->
         .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
     let patience = Duration::from_millis(platform::number(platform, "payment_timeout_ms", 2_000).await);
-    match select(platform.send(request), platform.sleep(patience)).await {
-        Either::Left((Ok(answer), _)) if answer.status().is_server_error() => {
-            Err(format!("it said {}", answer.status()))
-        }
+    match platform::within(platform, patience, platform.send(request)).await {
+        Some(Ok(answer)) if answer.status().is_server_error() => Err(format!("it said {}", answer.status())),
         // An order that it will not charge is an answer, too.
-        Either::Left((Ok(_), _)) => Ok(()),
-        Either::Left((Err(error), _)) => Err(error),
-        Either::Right(_) => Err(format!("no answer within {} ms", patience.as_millis())),
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err(error),
+        None => Err(format!("no answer within {} ms", patience.as_millis())),
     }
 }
 

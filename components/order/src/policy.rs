@@ -2,10 +2,11 @@
 
 use crate::{
     domain::{self, Command, Desk, OUT_OF_STOCK, PAYMENT_UNAVAILABLE, Refusal},
+    payment,
     store::{self, DeskKey},
 };
 use contracts::Event;
-use kernel::{Context, Error, Failure, Kernel, Recorded, Trace};
+use kernel::{Context, Error, Failure, Kernel, Recorded, Trace, metrics::Sample};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -57,13 +58,21 @@ impl Context for Orders {
         domain::evolve(desk, recorded)
     }
 
+    async fn samples(kernel: &Arc<Kernel<Self>>) -> Result<Vec<Sample>, Error> {
+        let mut samples = store::samples(kernel).await?;
+        samples.extend(payment::samples(kernel).await);
+        Ok(samples)
+    }
+
     /// … an order has waited for its payment for too long (its request died on the way): it is rejected. If it was paid
     /// meanwhile, the log says so, and the rejection is refused.
     async fn settle(kernel: &Arc<Kernel<Self>>) -> Result<(), Error> {
         for order_id in store::overdue(kernel).await? {
             let command = Command::Reject { reason: PAYMENT_UNAVAILABLE.into() };
             match kernel.execute(&DeskKey::order(&order_id), command, &Trace::own(), None, None).await {
-                Ok(_) | Err(Failure::Refused(_) | Failure::Stale { .. } | Failure::KeyTaken) => {}
+                // Perhaps it was paid, and that could not be worked off yet.
+                Ok(_) | Err(Failure::Failed(Error::Delayed(_))) => {}
+                Err(Failure::Refused(_) | Failure::Stale { .. } | Failure::KeyTaken) => {}
                 Err(Failure::Failed(error)) => return Err(error),
             }
         }

@@ -2,10 +2,15 @@
 
 use crate::{
     Orders,
-    domain::{Desk, Kit, Order},
+    domain::{Desk, Kit, Order, Status},
 };
 use contracts::ids::{OrderId, ProductId};
-use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing, platform};
+use kernel::{
+    DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned,
+    http::Listing,
+    metrics::{Sample, counts},
+    platform,
+};
 use std::time::Duration;
 
 impl Entity for Order {
@@ -91,4 +96,16 @@ pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
     let sql = "SELECT order_id FROM order_order WHERE status = 'pending' AND created_at < ? LIMIT 100";
     let orders: Vec<Versioned<Order>> = kernel.select(sql, vec![since.into()]).await?;
     Ok(orders.into_iter().map(|order| order.value.order_id).collect())
+}
+
+/// How many orders there are of each status.
+pub async fn samples(kernel: &Kernel<Orders>) -> Result<Vec<Sample>, Error> {
+    let counted = counts(&kernel.query("SELECT status, count(*) FROM order_order GROUP BY status", vec![]).await?);
+    let sample = |status: Status| {
+        let name = serde_json::to_value(status)?;
+        let name = name.as_str().unwrap_or_default();
+        let count = counted.get(name).copied().unwrap_or(0);
+        Ok(Sample::gauge("mealkit_orders", "Orders by status.", &[("status", name)], count))
+    };
+    Status::ALL.into_iter().map(sample).collect()
 }

@@ -1,9 +1,12 @@
 //! What a payment is, and when money moves. Pure.
+//!
+//! The gateway is another system: nothing commits there and here at once. So it is written down first that an order is to
+//! be charged ([`request`]), and what is left to be done at the gateway stays written down until it is done (`cancel_due`).
 
 use contracts::{
     Event, PaymentCancelled, PaymentCompleted, PaymentDeclined,
     charge::ChargeRequest,
-    ids::{MemberId, OrderId, PaymentId, ProductId},
+    ids::{MemberId, OrderId, PaymentId, ProductId, SellerId},
 };
 use kernel::Recorded;
 use serde::{Deserialize, Serialize};
@@ -12,14 +15,63 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// To be charged: the gateway may have done it or not. Nobody sees such a payment.
+    Requested,
     /// Charged.
     Completed,
     /// The gateway said no.
     Declined,
     /// Charged, and given back.
     Cancelled,
-    /// The order was closed before it was charged, so it never will be. Nobody sees such a payment.
+    /// The order was closed before anybody knew of a charge, so it will not be charged. Nobody sees such a payment.
     Refused,
+}
+
+/// What the gateway is asked to charge for: all that has to be told once it is done, and nothing of the card's number but
+/// its last four digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The new payment's id.
+    pub payment_id: PaymentId,
+    /// The order.
+    pub order_id: OrderId,
+    /// Who pays.
+    pub member_id: MemberId,
+    /// Who sells.
+    pub seller_id: SellerId,
+    /// What is paid for.
+    pub product_id: ProductId,
+    /// What it is called.
+    pub product_name: String,
+    /// How many.
+    pub quantity: u32,
+    /// How much, in KRW.
+    pub amount: u64,
+    /// Where to.
+    pub address: String,
+    /// The last four digits of the card: `**** 1111`.
+    pub card: String,
+    /// Whose card it is.
+    pub card_owner: String,
+}
+
+impl Intent {
+    /// To charge this order. The card's number stays behind.
+    pub fn new(payment_id: PaymentId, charge: &ChargeRequest) -> Self {
+        Self {
+            payment_id,
+            order_id: charge.order_id.clone(),
+            member_id: charge.member_id.clone(),
+            seller_id: charge.seller_id.clone(),
+            product_id: charge.product_id.clone(),
+            product_name: charge.product_name.clone(),
+            quantity: charge.quantity,
+            amount: charge.amount,
+            address: charge.address.clone(),
+            card: charge.card_number.masked(),
+            card_owner: charge.card_owner.clone(),
+        }
+    }
 }
 
 /// The payment of an order.
@@ -45,6 +97,10 @@ pub struct Payment {
     pub card_owner: Option<String>,
     /// Why it was declined or cancelled.
     pub reason: Option<String>,
+    /// What is to be charged, until it is known what the gateway said.
+    pub intent: Option<Intent>,
+    /// Whether the gateway is still to be told that the order is not charged or gets its money back.
+    pub cancel_due: bool,
     /// When it was made.
     pub created_at: String,
     /// When it last changed.
@@ -56,10 +112,8 @@ pub struct Payment {
 pub enum Command {
     /// Write down what the gateway said to a charge.
     Record {
-        /// The new payment's id.
-        payment_id: PaymentId,
-        /// What was to be charged. The card's number stays behind.
-        charge: Box<ChargeRequest>,
+        /// What was to be charged.
+        intent: Box<Intent>,
         /// What the gateway said.
         verdict: Verdict,
     },
@@ -80,8 +134,8 @@ pub enum Verdict {
     },
     /// It is not.
     Declined {
-        /// Why: `card_declined` or `limit_exceeded`.
-        reason: &'static str,
+        /// Why: `card_declined`, `limit_exceeded`, or what else the gateway calls it.
+        reason: String,
     },
 }
 
@@ -96,14 +150,35 @@ pub enum Refusal {
     OrderClosed,
 }
 
+/// The payment once it is written down that the order is to be charged; as it was, if that was done before.
+///
+/// # Errors
+/// [`Refusal::OrderClosed`].
+pub fn request(payment: &Option<Payment>, intent: &Intent, time: &str) -> Result<Option<Payment>, Refusal> {
+    match payment {
+        None => Ok(Some(Payment {
+            payment_id: Some(intent.payment_id.clone()),
+            product_id: Some(intent.product_id.clone()),
+            amount: intent.amount,
+            card: Some(intent.card.clone()),
+            card_owner: Some(intent.card_owner.clone()),
+            intent: Some(intent.clone()),
+            ..Payment::of(&intent.order_id, &intent.member_id, Status::Requested, time)
+        })),
+        Some(payment) if payment.status == Status::Refused => Err(Refusal::OrderClosed),
+        Some(payment) => Ok(Some(payment.clone())),
+    }
+}
+
 /// What happens when the command is carried out.
 ///
 /// # Errors
 /// [`Refusal`].
 pub fn decide(payment: &Option<Payment>, command: Command) -> Result<Vec<Event>, Refusal> {
     match (command, payment) {
-        (Command::Record { payment_id, charge, verdict }, None) => Ok(vec![recorded(payment_id, *charge, verdict)]),
-        (Command::Record { .. }, Some(payment)) => match payment.status {
+        (Command::Record { intent, verdict }, None) => Ok(vec![recorded(*intent, verdict)]),
+        (Command::Record { intent, verdict }, Some(payment)) => match payment.status {
+            Status::Requested => Ok(vec![recorded(*intent, verdict)]),
             Status::Refused => Err(Refusal::OrderClosed),
             // An order is charged once.
             Status::Completed | Status::Declined | Status::Cancelled => Ok(vec![]),
@@ -115,72 +190,88 @@ pub fn decide(payment: &Option<Payment>, command: Command) -> Result<Vec<Event>,
 
 /// The payment after an event.
 pub fn evolve(payment: Option<Payment>, recorded: &Recorded) -> Option<Payment> {
-    let time = recorded.time.clone();
+    let time = &recorded.time;
     match (&recorded.event, payment) {
         (Event::PaymentCompleted(e), _) => Some(Payment {
-            order_id: e.order_id.clone(),
             payment_id: Some(e.payment_id.clone()),
-            member_id: e.member_id.clone(),
             product_id: Some(e.product_id.clone()),
             amount: e.amount,
-            status: Status::Completed,
             approval_number: Some(e.approval_number.clone()),
             card: Some(e.card.clone()),
             card_owner: Some(e.card_owner.clone()),
-            reason: None,
-            created_at: time.clone(),
-            updated_at: time,
+            ..Payment::of(&e.order_id, &e.member_id, Status::Completed, time)
         }),
         (Event::PaymentDeclined(e), _) => Some(Payment {
-            order_id: e.order_id.clone(),
             payment_id: Some(e.payment_id.clone()),
-            member_id: e.member_id.clone(),
             product_id: Some(e.product_id.clone()),
             amount: e.amount,
-            status: Status::Declined,
-            approval_number: None,
             card: Some(e.card.clone()),
             card_owner: Some(e.card_owner.clone()),
             reason: Some(e.reason.clone()),
-            created_at: time.clone(),
-            updated_at: time,
+            ..Payment::of(&e.order_id, &e.member_id, Status::Declined, time)
         }),
-        (Event::PaymentCancelled(e), Some(payment)) => {
-            Some(Payment { status: Status::Cancelled, reason: e.reason.clone(), updated_at: time, ..payment })
-        }
-        (Event::OrderCancelled(e), None) => Some(refused(&e.order_id, &e.member_id, e.reason.clone(), time)),
-        (Event::OrderRejected(e), None) => Some(refused(&e.order_id, &e.member_id, Some(e.reason.clone()), time)),
+        (Event::PaymentCancelled(e), Some(payment)) => Some(Payment {
+            status: Status::Cancelled,
+            reason: e.reason.clone(),
+            cancel_due: true,
+            updated_at: time.clone(),
+            ..payment
+        }),
+        (Event::OrderCancelled(e), payment) => refused(payment, &e.order_id, &e.member_id, e.reason.clone(), time),
+        (Event::OrderRejected(e), payment) => refused(payment, &e.order_id, &e.member_id, Some(e.reason.clone()), time),
         (_, payment) => payment,
     }
 }
 
-fn recorded(payment_id: PaymentId, charge: ChargeRequest, verdict: Verdict) -> Event {
-    let card = charge.card_number.masked();
+/// A closed order is charged no more. Where the gateway was asked already, it has to be told.
+fn refused(
+    payment: Option<Payment>,
+    order_id: &OrderId,
+    member_id: &MemberId,
+    reason: Option<String>,
+    time: &str,
+) -> Option<Payment> {
+    match payment {
+        None => Some(Payment { reason, ..Payment::of(order_id, member_id, Status::Refused, time) }),
+        Some(payment) if payment.status == Status::Requested => Some(Payment {
+            status: Status::Refused,
+            reason,
+            intent: None,
+            cancel_due: true,
+            updated_at: time.to_owned(),
+            ..payment
+        }),
+        // What was charged is given back by an event of its own.
+        payment => payment,
+    }
+}
+
+fn recorded(intent: Intent, verdict: Verdict) -> Event {
     match verdict {
         Verdict::Approved { approval_number } => PaymentCompleted {
-            payment_id,
-            order_id: charge.order_id,
-            member_id: charge.member_id,
-            seller_id: charge.seller_id,
-            product_id: charge.product_id,
-            product_name: charge.product_name,
-            quantity: charge.quantity,
-            amount: charge.amount,
-            address: charge.address,
-            card,
-            card_owner: charge.card_owner,
+            payment_id: intent.payment_id,
+            order_id: intent.order_id,
+            member_id: intent.member_id,
+            seller_id: intent.seller_id,
+            product_id: intent.product_id,
+            product_name: intent.product_name,
+            quantity: intent.quantity,
+            amount: intent.amount,
+            address: intent.address,
+            card: intent.card,
+            card_owner: intent.card_owner,
             approval_number,
         }
         .into(),
         Verdict::Declined { reason } => PaymentDeclined {
-            payment_id,
-            order_id: charge.order_id,
-            member_id: charge.member_id,
-            product_id: charge.product_id,
-            amount: charge.amount,
-            card,
-            card_owner: charge.card_owner,
-            reason: reason.into(),
+            payment_id: intent.payment_id,
+            order_id: intent.order_id,
+            member_id: intent.member_id,
+            product_id: intent.product_id,
+            amount: intent.amount,
+            card: intent.card,
+            card_owner: intent.card_owner,
+            reason,
         }
         .into(),
     }
@@ -197,19 +288,24 @@ fn cancelled(payment: &Payment, reason: Option<String>) -> Option<Event> {
     Some(PaymentCancelled { payment_id, order_id, member_id, product_id, amount: payment.amount, reason }.into())
 }
 
-fn refused(order_id: &OrderId, member_id: &MemberId, reason: Option<String>, time: String) -> Payment {
-    Payment {
-        order_id: order_id.clone(),
-        payment_id: None,
-        member_id: member_id.clone(),
-        product_id: None,
-        amount: 0,
-        status: Status::Refused,
-        approval_number: None,
-        card: None,
-        card_owner: None,
-        reason,
-        created_at: time.clone(),
-        updated_at: time,
+impl Payment {
+    /// A payment of which nothing more is known.
+    fn of(order_id: &OrderId, member_id: &MemberId, status: Status, time: &str) -> Self {
+        Self {
+            order_id: order_id.clone(),
+            payment_id: None,
+            member_id: member_id.clone(),
+            product_id: None,
+            amount: 0,
+            status,
+            approval_number: None,
+            card: None,
+            card_owner: None,
+            reason: None,
+            intent: None,
+            cancel_due: false,
+            created_at: time.to_owned(),
+            updated_at: time.to_owned(),
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     Payments,
-    domain::{Command, Payment, Refusal, Status},
-    gateway::{GatewayError, PaymentGateway, Sandbox},
+    domain::{self, Command, Intent, Payment, Refusal, Status},
+    gateway::{self, GatewayError},
     store,
 };
 use ::http::StatusCode;
@@ -17,9 +17,10 @@ use contracts::{
     ids::{MemberId, OrderId, PaymentId},
 };
 use kernel::{
-    Kernel, Trace, Versioned,
+    Failure, Kernel, Trace, Versioned,
     http::{Answer, Body, Page, Problem, Query},
     log_line::{self, Level},
+    platform,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -51,26 +52,41 @@ struct View<'a> {
     updated_at: &'a str,
 }
 
-/// Charges an order, unless that was done already.
+/// Charges an order, unless that was done already. The intent is committed first: whatever happens to this request, the
+/// catch-up knows that the gateway has to be asked what it did.
 async fn charge(
     State(kernel): State<Arc<Kernel<Payments>>>,
     trace: Trace,
     Body(charge): Body<ChargeRequest>,
 ) -> Result<Answer, Problem> {
     let order_id = charge.order_id.clone();
-    if let Some(payment) = kernel.find::<Payment>(&order_id).await? {
-        return match payment.value.status {
-            Status::Refused => Err(Refusal::OrderClosed.into()),
-            Status::Completed | Status::Declined | Status::Cancelled => Ok(shown(&payment)),
-        };
-    }
-    let gateway = Sandbox::new(&**kernel.platform()).await;
+    let intent = Intent::new(PaymentId::from(Uuid::now_v7()), &charge);
+    let time = platform::timestamp(kernel.platform().now());
+    let request = |payment: &Option<Payment>| domain::request(payment, &intent, &time);
+    let payment = kernel.remember(&order_id, order_id.as_str(), request).await?;
+    let Some(intent) = payment.value.as_ref().and_then(|payment| payment.intent.clone()) else {
+        return answer(payment);
+    };
+    let gateway = gateway::open(&**kernel.platform()).await;
     let verdict = gateway.charge(&charge).await.map_err(|error| unavailable(&order_id, &error))?;
-    let payment_id = PaymentId::from(Uuid::now_v7());
-    let command = Command::Record { payment_id, charge: Box::new(charge), verdict };
-    let state = kernel.execute(&order_id, command, &trace, None, None).await?.state;
-    let value = state.value.ok_or(Refusal::Unknown)?;
-    Ok(shown(&Versioned { version: state.version, value }))
+    // Cancelled there, so it was closed here.
+    let verdict = verdict.ok_or(Refusal::OrderClosed)?;
+    let command = Command::Record { intent: Box::new(intent), verdict };
+    match kernel.execute(&order_id, command, &trace, None, None).await {
+        Ok(executed) => answer(executed.state),
+        Err(Failure::Refused(Refusal::OrderClosed)) => {
+            // The gateway may have been told to cancel before it charged: tell it again.
+            let due =
+                |payment: &Option<Payment>| Ok(payment.clone().map(|payment| Payment { cancel_due: true, ..payment }));
+            kernel.remember(&order_id, order_id.as_str(), due).await?;
+            Err(Refusal::OrderClosed.into())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn answer(Versioned { version, value }: Versioned<Option<Payment>>) -> Result<Answer, Problem> {
+    Ok(shown(&Versioned { version, value: value.ok_or(Refusal::Unknown)? }))
 }
 
 async fn show(State(kernel): State<Arc<Kernel<Payments>>>, Path(id): Path<String>) -> Result<Answer, Problem> {

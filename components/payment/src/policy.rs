@@ -1,8 +1,12 @@
 //! Whenever something happened elsewhere …
 
-use crate::domain::{self, Command, Payment, Refusal};
+use crate::{
+    domain::{self, Command, Payment, Refusal},
+    gateway, store,
+};
 use contracts::{Event, ids::OrderId};
-use kernel::{Context, Recorded};
+use kernel::{Context, Error, Kernel, Recorded, metrics::Sample};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The context `payment`.
@@ -37,5 +41,14 @@ impl Context for Payments {
 
     fn evolve(payment: Option<Payment>, recorded: &Recorded) -> Option<Payment> {
         domain::evolve(payment, recorded)
+    }
+
+    fn samples(kernel: &Arc<Kernel<Self>>) -> impl Future<Output = Result<Vec<Sample>, Error>> + Send {
+        store::samples(kernel)
+    }
+
+    /// … something is left to be done at the gateway: it is done now.
+    fn settle(kernel: &Arc<Kernel<Self>>) -> impl Future<Output = Result<(), Error>> + Send {
+        gateway::settle(kernel)
     }
 }

@@ -5,7 +5,7 @@ use contracts::{Event, PaymentCancelled, PaymentDeclined, samples::*};
 use kernel::scenario::Scenario;
 use payment::{
     Payments,
-    domain::{Command, Refusal, Status, Verdict},
+    domain::{Command, Intent, Refusal, Status, Verdict},
 };
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Payments> {
@@ -13,7 +13,7 @@ fn given<const N: usize>(events: [Event; N]) -> Scenario<Payments> {
 }
 
 fn record(verdict: Verdict) -> Command {
-    Command::Record { payment_id: payment_id(), charge: Box::new(charge().unwrap()), verdict }
+    Command::Record { intent: Box::new(Intent::new(payment_id(), &charge().unwrap())), verdict }
 }
 
 fn approved() -> Command {
@@ -21,7 +21,7 @@ fn approved() -> Command {
 }
 
 fn declined() -> Command {
-    record(Verdict::Declined { reason: "card_declined" })
+    record(Verdict::Declined { reason: "card_declined".into() })
 }
 
 fn cancel() -> Command {
@@ -45,7 +45,7 @@ fn a_charge_that_the_gateway_declines_is_declined_for_its_reason() {
     let scenario = given([]).when(declined()).then([payment_declined().into()]);
     assert_eq!(status(&scenario), Some(Status::Declined));
     let over_limit = PaymentDeclined { reason: "limit_exceeded".into(), ..payment_declined() };
-    given([]).when(record(Verdict::Declined { reason: "limit_exceeded" })).then([over_limit.into()]);
+    given([]).when(record(Verdict::Declined { reason: "limit_exceeded".into() })).then([over_limit.into()]);
 }
 
 #[test]

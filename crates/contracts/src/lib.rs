@@ -48,6 +48,11 @@ macro_rules! subjects {
                 }
             }
 
+            /// Whether events of this type are about an order.
+            pub fn is_about_an_order(event_type: &str) -> bool {
+                [$($(stringify!($of_order),)+)?].contains(&event_type)
+            }
+
             /// The order that the event is about, if it is about one.
             pub fn order_id(&self) -> Option<&OrderId> {
                 match self {
@@ -81,11 +86,14 @@ macro_rules! subjects {
 subjects! {
     order: StockDecreased, OutOfStock, StockRestored, OrderPlaced, OrderRejected, OrderCancelled,
         PaymentCompleted, PaymentDeclined, PaymentCancelled, DeliveryRequested, DeliveryCompleted,
-        DeliveryCancelled, Notified;
+        DeliveryCancelled, Notified, HandlingDelayed, HandlingResumed;
     product: ProductRegistered, ProductModified;
 }
 
 impl Event {
+    /// Types that are appended for whichever context could not work off an event; all others belong to one context each.
+    pub const OF_ANY_CONTEXT: &[&str] = &["HandlingDelayed", "HandlingResumed"];
+
     /// The event's data, as it stands in the log.
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 //! every context begin with.
 
 use crate::{
-    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, Notified, OrderCancelled, OrderPlaced,
-    OrderRejected, OutOfStock, PaymentCancelled, PaymentCompleted, PaymentDeclined, ProductModified, ProductRegistered,
-    Recipient, StockDecreased, StockRestored,
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, HandlingDelayed, HandlingResumed, Notified,
+    OrderCancelled, OrderPlaced, OrderRejected, OutOfStock, PaymentCancelled, PaymentCompleted, PaymentDeclined,
+    ProductModified, ProductRegistered, Recipient, StockDecreased, StockRestored,
     charge::{CardNumber, ChargeRequest, NotACardNumber},
     ids::{DeliveryId, MemberId, NotificationId, OrderId, PaymentId, ProductId, SellerId},
 };
@@ -210,6 +210,22 @@ pub fn notified() -> Notified {
     }
 }
 
+/// Product could not take the kits.
+pub fn handling_delayed() -> HandlingDelayed {
+    HandlingDelayed {
+        order_id: order_id(),
+        context: "product".into(),
+        sequence: 17,
+        event_type: "PaymentCompleted".into(),
+    }
+}
+
+/// Then it could.
+pub fn handling_resumed() -> HandlingResumed {
+    let HandlingDelayed { order_id, context, sequence, event_type } = handling_delayed();
+    HandlingResumed { order_id, context, sequence, event_type }
+}
+
 /// All of them.
 pub fn all() -> Vec<Event> {
     vec![
@@ -228,5 +244,7 @@ pub fn all() -> Vec<Event> {
         delivery_completed().into(),
         delivery_cancelled().into(),
         notified().into(),
+        handling_delayed().into(),
+        handling_resumed().into(),
     ]
 }

@@ -2,8 +2,8 @@
 //! lock, one sync to the disk, however many they are.
 
 use crate::{
-    context::sql_name,
     database::{self, DatabaseError},
+    dead_letter::Letter,
     gate::Gate,
     kernel::Error,
     platform::{Platform, Value},
@@ -15,14 +15,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// One row into `{context}_commit`; see `sql/context.sql`.
+/// One row into `{context}_commit_v{version}`; see `sql/context.sql`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Unit {
     pub subject: Option<String>,
     pub seen: Option<i64>,
     pub from_position: Option<i64>,
     pub to_position: Option<i64>,
+    pub conflicts: u32,
     pub keys: Vec<Json>,
+    pub letters: Vec<Letter>,
     pub rows: Vec<Json>,
     pub events: Vec<Json>,
 }
@@ -56,12 +58,12 @@ struct Waiting {
 type Place = Arc<Mutex<Option<Result<usize, DatabaseError>>>>;
 
 impl Committer {
-    pub(crate) fn new(context: &str) -> Self {
+    /// For the context with this SQL name and the version of its schema.
+    pub(crate) fn new(context: &str, version: i64) -> Self {
         let statement = format!(
-            "INSERT INTO {}_commit SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
-             value ->> 'to_position', value -> 'keys', value -> 'rows', value -> 'events' FROM json_each(?) \
-             RETURNING unit",
-            sql_name(context)
+            "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
+             value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
+             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit"
         );
         Self { statement, queue: Mutex::default(), committing: Gate::default() }
     }

@@ -1,6 +1,6 @@
 //! What makes a bounded context.
 
-use crate::{Kernel, State, kernel::Error, rows};
+use crate::{Kernel, State, kernel::Error, metrics::Sample, rows};
 use contracts::Event;
 use std::{future::Future, sync::Arc};
 use uuid::Uuid;
@@ -32,8 +32,9 @@ pub struct Recorded {
 pub trait Context: Send + Sync + Sized + 'static {
     /// Its name, in kebab-case: the component's id, and the CloudEvents source `/mealkit/<name>`.
     const NAME: &'static str;
-    /// The version of its tables. An instance that finds a newer one in the database refuses to work.
-    const SCHEMA_VERSION: i64 = 1;
+    /// The version of its tables, views and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types
+    /// that it consumes or appends change (docs/zero-downtime.md).
+    const SCHEMA_VERSION: i64 = 2;
     /// Its SQL file.
     const SQL: &'static str;
     /// The types of the events it reads.
@@ -62,6 +63,15 @@ pub trait Context: Send + Sync + Sized + 'static {
 
     /// The state after an event.
     fn evolve(state: Self::State, event: &Recorded) -> Self::State;
+
+    /// Figures of its own for operators.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn samples(kernel: &Arc<Kernel<Self>>) -> impl Future<Output = Result<Vec<Sample>, Error>> + Send {
+        let _ = kernel;
+        async { Ok(vec![]) }
+    }
 
     /// What the periodic catch-up does beyond reading the log, such as closing what was left open too long.
     ///

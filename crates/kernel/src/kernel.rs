@@ -6,9 +6,10 @@ use crate::{
     commit::{Committer, Unit},
     context::sql_name,
     database::{self, DatabaseError, jitter},
+    dead_letter::{Letter, Retry, Status},
     gate::Gate,
     idempotency::Attempt,
-    log::{self, Look, Unread},
+    log::{self, Look, Unheard, Unread},
     log_line::{self, Level},
     migration,
     platform::{self, Platform, Row, Value},
@@ -21,14 +22,12 @@ use std::{
     marker::PhantomData,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use uuid::Uuid;
 
-/// How many events a consumer reads and commits at once.
-const BATCH: usize = 256;
 /// How often a unit of work may lose its race before the request is answered with 503.
 const TRIES: u32 = 30;
 
@@ -61,6 +60,16 @@ pub enum Error {
     /// Something that the migration makes is not there.
     #[error("{0} is missing from the database")]
     Missing(&'static str),
+    /// An event about it could not be worked off, so what is known of it is not all.
+    #[error("an event about {0} waits to be worked off")]
+    Delayed(String),
+}
+
+impl Error {
+    /// Whether it lies in what was to be done, and not in the state of the database: it would fail every time.
+    pub(crate) fn is_poison(&self) -> bool {
+        matches!(self, Self::Data(_) | Self::Database(DatabaseError::Failed(_)))
+    }
 }
 
 /// Why a command was not carried out.
@@ -106,6 +115,10 @@ pub struct Kernel<C: Context> {
     platform: Arc<dyn Platform>,
     look: String,
     committer: Committer,
+    /// How dead letters are tried again.
+    pub(crate) retry: Retry,
+    /// Whether any letter was open when last looked.
+    letters: AtomicBool,
     /// The doorbell.
     pub bell: Bell,
     commit_delay: Duration,
@@ -127,13 +140,18 @@ impl<C: Context> Kernel<C> {
         let watched: BTreeSet<&str> = C::CONSUMES.iter().chain(C::APPENDS).copied().collect();
         let watched: Vec<&str> = watched.into_iter().collect();
         // The context's own file comes first: the unit of work reads and writes its rows.
-        let files =
-            [C::SQL, CONTEXT_SQL].map(|f| f.replace("{context}", &name).replace("{watched}", &log::types(&watched)));
+        let version = C::SCHEMA_VERSION;
+        let files = [C::SQL, CONTEXT_SQL].map(|file| {
+            let file = file.replace("{context}", &name).replace("{version}", &version.to_string());
+            file.replace("{watched}", &log::types(&watched))
+        });
         log::migrate(&*platform).await?;
-        migration::migrate(&*platform, &name, C::SCHEMA_VERSION, &files).await?;
+        migration::migrate(&*platform, &name, version, &files).await?;
         Ok(Arc::new(Self {
-            look: log::look_sql(&name, C::CONSUMES, BATCH),
-            committer: Committer::new(C::NAME),
+            look: log::look_sql(&name, version, C::CONSUMES),
+            committer: Committer::new(&name, version),
+            retry: Retry::of(&*platform).await,
+            letters: AtomicBool::new(false),
             bell: Bell::new(C::NAME, platform.clone()).await,
             commit_delay: Duration::from_millis(platform::number(&*platform, "commit_delay_ms", 0).await),
             reading: Gate::default(),
@@ -208,66 +226,118 @@ impl<C: Context> Kernel<C> {
 
     async fn work_off(&self, mut unread: Unread) -> Result<i64, Error> {
         let mut lost = 0;
+        let mut at_once = usize::MAX;
         while !unread.is_done() {
-            let complete = unread.events.len() < BATCH;
-            let (units, types) = self.react(&unread).await?;
-            let committed = self.commit(&units).await?;
-            // Events of a unit that was skipped did not happen; a bell too many does no harm.
-            self.bell.wanted(types);
-            if committed == units.len() && complete {
-                return Ok(unread.head);
-            }
-            if committed < units.len() {
-                // Another instance reads the same log. It went ahead, so there is less left for us.
-                self.lose(&mut lost).await?;
+            if unread.due_at.is_some() {
+                if self.retry_due().await? == 0 {
+                    // Their events are in the log no more, so nothing can be done here.
+                    unread.due_at = None;
+                    continue;
+                }
+            } else {
+                let all = unread.take(at_once);
+                match self.work_off_batch(&unread, all, lost).await {
+                    Ok(true) if all => return Ok(unread.head),
+                    Ok(true) => {}
+                    // Another instance reads the same log. It went ahead, so there is less left for us.
+                    Ok(false) => self.lose(&mut lost).await?,
+                    Err(error) if error.is_poison() => match unread.events.as_slice() {
+                        [] => return Err(error),
+                        [poison] => {
+                            let (from, to) = (Some(unread.position), Some(poison.entry.seq));
+                            let parking = self.parking(&poison.entry, &error)?;
+                            self.commit(&[Unit { from_position: from, to_position: to, ..parking }]).await?;
+                            at_once = usize::MAX;
+                        }
+                        // One of them spoils it for all.
+                        several => at_once = several.len() / 2,
+                    },
+                    Err(error) => return Err(error),
+                }
             }
             unread = self.look(&[]).await?.unread;
         }
         Ok(unread.head)
     }
 
+    /// Does what follows from what was read; `all` says that it is all there is. `false` when others were faster.
+    async fn work_off_batch(&self, unread: &Unread, all: bool, lost: u32) -> Result<bool, Error> {
+        let (mut units, types) = self.react(unread, all).await?;
+        if let Some(first) = units.first_mut() {
+            first.conflicts = lost;
+        }
+        let committed = self.commit(&units).await?;
+        // Events of a unit that was skipped did not happen; a bell too many does no harm.
+        self.bell.wanted(types);
+        Ok(committed == units.len())
+    }
+
     /// The units of work that follow from what was read, and the types of the events that they append.
-    async fn react(&self, unread: &Unread) -> Result<(Vec<Unit>, BTreeSet<&'static str>), Error> {
-        let keys: Vec<_> = unread.events.iter().map(C::concerns).collect();
-        let row_keys: Vec<RowKey> = keys.iter().flatten().flat_map(C::State::rows).collect();
+    async fn react(&self, unread: &Unread, all: bool) -> Result<(Vec<Unit>, BTreeSet<&'static str>), Error> {
+        let mut heard = Vec::with_capacity(unread.events.len());
+        for unheard in &unread.events {
+            let recorded = if unheard.waits { None } else { Some(unheard.entry.recorded()?) };
+            let key = recorded.as_ref().and_then(C::concerns);
+            heard.push((unheard, recorded.zip(key)));
+        }
+        let keys = heard.iter().filter_map(|(_, handled)| handled.as_ref());
+        let row_keys: Vec<RowKey> = keys.flat_map(|(_, key)| C::State::rows(key)).collect();
         let mut rows = self.look(&row_keys).await?.rows;
         let time = platform::timestamp(self.platform.now());
         let mut units = Vec::new();
         let mut from = unread.position;
         let mut types = BTreeSet::new();
-        for (event, key) in unread.events.iter().zip(&keys) {
-            let Some(key) = key else { continue };
-            let mut state = C::evolve(C::State::read(key, &rows)?, event);
-            let mut events = Vec::new();
-            if let Some(command) = C::whenever(event, Uuid::now_v7()) {
-                let trace = Trace::of_event(&event.id, &event.correlation_id, &event.traceparent);
-                match C::decide(&state, command) {
-                    Ok(decided) => events = happen::<C>(decided, &trace, &time, &mut state),
-                    // What a policy wants may have become pointless; the event was heard all the same.
-                    Err(refusal) => self.say(Level::Info, "a policy was refused", &event.correlation_id, &refusal),
-                }
+        for (Unheard { entry, waits }, handled) in &heard {
+            let mut unit = Unit { from_position: Some(from), to_position: Some(entry.seq), ..Unit::default() };
+            if let Some((recorded, key)) = handled {
+                let events = self.handle(recorded, key, &mut rows, &time)?;
+                types.extend(events.iter().map(|event| event.event.event_type()));
+                unit.rows = rows.changes();
+                unit.events = log::to_json(C::NAME, &events)?;
+            } else if *waits {
+                unit.letters = vec![Letter::parked(entry, Status::Waiting, &time)];
+            } else {
+                continue;
             }
-            state.write(&mut rows)?;
-            let to = event.seq.unwrap_or(from);
-            types.extend(events.iter().map(|event| event.event.event_type()));
-            units.push(Unit {
-                from_position: Some(from),
-                to_position: Some(to),
-                rows: rows.changes(),
-                events: log::to_json(C::NAME, &events)?,
-                ..Unit::default()
-            });
-            from = to;
+            units.push(unit);
+            from = entry.seq;
         }
         // What lies between the last unit and the end of what was read does not concern this context: step over it in
         // the same breath.
-        let last = unread.events.last().and_then(|event| event.seq);
-        let end = if unread.events.len() < BATCH { unread.head } else { last.unwrap_or(from) };
+        let last = unread.events.last().map(|unheard| unheard.entry.seq);
+        let end = if all { unread.head } else { last.unwrap_or(from) };
         match units.last_mut() {
             Some(unit) => unit.to_position = Some(end),
             None => units.push(Unit::step(from, end)),
         }
         Ok((units, types))
+    }
+
+    /// What follows from one event: it changes the state, and a policy may make more happen.
+    pub(crate) fn handle(
+        &self,
+        event: &Recorded,
+        key: &<C::State as State>::Key,
+        rows: &mut Rows,
+        time: &str,
+    ) -> Result<Vec<Recorded>, Error> {
+        let mut state = C::evolve(C::State::read(key, rows)?, event);
+        let mut events = Vec::new();
+        if let Some(command) = C::whenever(event, Uuid::now_v7()) {
+            let trace = Trace::of_event(&event.id, &event.correlation_id, &event.traceparent);
+            match C::decide(&state, command) {
+                Ok(decided) => events = happen::<C>(decided, &trace, time, &mut state),
+                // What a policy wants may have become pointless; the event was heard all the same.
+                Err(refusal) => self.say(Level::Info, "a policy was refused", &event.correlation_id, &refusal),
+            }
+        }
+        state.write(rows)?;
+        Ok(events)
+    }
+
+    /// The rows of a state.
+    pub(crate) async fn load(&self, key: &<C::State as State>::Key) -> Result<Rows, Error> {
+        Ok(self.look(&C::State::rows(key)).await?.rows)
     }
 
     /// Carries out a command: catches up, decides, commits; and decides again whenever something came in between.
@@ -282,50 +352,87 @@ impl<C: Context> Kernel<C> {
         if_match: Option<i64>,
         attempt: Option<&Attempt>,
     ) -> Result<Executed<C::State>, Failure<C::Refusal>> {
+        let decide = |state: &C::State| {
+            let decided = C::decide(state, command.clone())?;
+            let subject = decided.first().map(|event| event.subject().to_owned());
+            let time = platform::timestamp(self.platform.now());
+            let mut state = state.clone();
+            let events = happen::<C>(decided, trace, &time, &mut state);
+            Ok(Decision { subject, state, events })
+        };
+        self.change(key, if_match, attempt, decide).await
+    }
+
+    /// Changes the state by itself, without an event: what only this context has to remember about the subject, such as
+    /// an intent. What it decides on is as fresh as a command's.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed then.
+    pub async fn remember(
+        &self,
+        key: &<C::State as State>::Key,
+        subject: &str,
+        change: impl Fn(&C::State) -> Result<C::State, C::Refusal>,
+    ) -> Result<Versioned<C::State>, Failure<C::Refusal>> {
+        let decide = |state: &C::State| {
+            Ok(Decision { subject: Some(subject.to_owned()), state: change(state)?, events: vec![] })
+        };
+        Ok(self.change(key, None, None, decide).await?.state)
+    }
+
+    async fn change(
+        &self,
+        key: &<C::State as State>::Key,
+        if_match: Option<i64>,
+        attempt: Option<&Attempt>,
+        decide: impl Fn(&C::State) -> Result<Decision<C::State>, C::Refusal>,
+    ) -> Result<Executed<C::State>, Failure<C::Refusal>> {
         let mut lost = 0;
         loop {
             let row_keys = C::State::rows(key);
             let (seen, mut rows) = self.current(&row_keys).await?;
             let version = |rows: &Rows| row_keys.first().map_or(0, |first| rows.version(first));
-            let mut state = C::State::read(key, &rows).map_err(Error::from)?;
+            let before = C::State::read(key, &rows).map_err(Error::from)?;
             if let Some(expected) = if_match
                 && expected != version(&rows)
                 && version(&rows) > 0
             {
                 return Err(Failure::Stale { actual: version(&rows) });
             }
-            let decided = C::decide(&state, command.clone()).map_err(Failure::Refused)?;
-            if decided.is_empty() {
-                let state = Versioned { version: version(&rows), value: state };
-                return Ok(Executed { state, events: vec![] });
+            let Decision { subject, state, events } = decide(&before).map_err(Failure::Refused)?;
+            if events.is_empty() && state == before {
+                return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events });
             }
-            let subject = decided.first().map(|event| event.subject().to_owned());
-            let time = platform::timestamp(self.platform.now());
-            let happened = happen::<C>(decided, trace, &time, &mut state);
             state.write(&mut rows).map_err(Error::from)?;
             let unit = Unit {
-                subject,
+                subject: subject.clone(),
                 seen: Some(seen),
+                conflicts: lost,
                 keys: attempt.map(Attempt::keys).unwrap_or_default(),
                 rows: rows.changes(),
-                events: log::to_json(C::NAME, &happened).map_err(Error::from)?,
+                events: log::to_json(C::NAME, &events).map_err(Error::from)?,
                 ..Unit::default()
             };
             if !self.commit_delay.is_zero() {
                 self.platform.sleep(self.commit_delay).await;
             }
             // A unit that is tried again after its request's leader was given up may find itself committed already.
-            if self.commit(std::slice::from_ref(&unit)).await? == 1 || self.is_logged(happened.first()).await? {
-                self.bell.wanted(happened.iter().map(|event| event.event.event_type()));
-                for event in &happened {
+            if self.commit(std::slice::from_ref(&unit)).await? == 1 || self.is_logged(events.first()).await? {
+                self.bell.wanted(events.iter().map(|event| event.event.event_type()));
+                for event in &events {
                     self.say(Level::Info, event.event.event_type(), &event.correlation_id, &"");
                 }
-                return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events: happened });
+                return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events });
             }
             if let Some(attempt) = attempt
                 && self.is_taken(attempt).await?
             {
                 return Err(Failure::KeyTaken);
+            }
+            if let Some(subject) = subject
+                && !self.parked(&[&subject]).await?.is_empty()
+            {
+                return Err(Error::Delayed(subject).into());
             }
             self.lose(&mut lost).await?;
         }
@@ -354,7 +461,7 @@ impl<C: Context> Kernel<C> {
         let unread = self.look(&[]).await?.unread;
         // Only what concerns the context counts: the rest is no work.
         let lag = i64::try_from(unread.events.len()).unwrap_or(i64::MAX);
-        let lag = if unread.events.len() < BATCH { lag } else { unread.head - unread.position };
+        let lag = if unread.more { unread.head - unread.position } else { lag };
         Ok(Position { cursor: unread.position, lag })
     }
 
@@ -389,7 +496,15 @@ impl<C: Context> Kernel<C> {
     async fn look(&self, keys: &[RowKey]) -> Result<Look, Error> {
         let ids: BTreeSet<&str> = keys.iter().map(|key| key.id.as_str()).collect();
         let rows = self.query(&self.look, vec![json!(ids).to_string().into()]).await?;
-        log::look(&rows, keys)
+        let mut look = log::look(&rows, keys)?;
+        self.letters.store(look.unread.parked, Ordering::Relaxed);
+        look.unread.due_at = look.unread.due_at.filter(|due_at| self.retry.is_due(*due_at, self.platform.now()));
+        Ok(look)
+    }
+
+    /// Whether any dead letter was open when last looked.
+    pub(crate) fn has_letters(&self) -> bool {
+        self.letters.load(Ordering::Relaxed)
     }
 
     /// Runs a statement on the context's own tables.
@@ -401,7 +516,7 @@ impl<C: Context> Kernel<C> {
     }
 
     /// Commits units; returns how many of them were not skipped.
-    async fn commit(&self, units: &[Unit]) -> Result<usize, Error> {
+    pub(crate) async fn commit(&self, units: &[Unit]) -> Result<usize, Error> {
         self.committer.commit(&*self.platform, units).await
     }
 
@@ -429,6 +544,13 @@ impl<C: Context> Kernel<C> {
         }
         log_line::write(level, C::NAME, message, fields);
     }
+}
+
+/// What a unit of work is made of.
+struct Decision<S> {
+    subject: Option<String>,
+    state: S,
+    events: Vec<Recorded>,
 }
 
 /// What was decided becomes what happened, and changes the state.

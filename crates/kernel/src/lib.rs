@@ -9,12 +9,14 @@ mod commit;
 pub mod context;
 pub mod correlation;
 pub mod database;
+pub mod dead_letter;
 pub mod gate;
 pub mod http;
 pub mod idempotency;
 mod kernel;
 mod log;
 pub mod log_line;
+pub mod metrics;
 mod migration;
 #[cfg(feature = "testing")]
 pub mod model;

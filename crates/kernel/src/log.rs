@@ -2,6 +2,7 @@
 
 use crate::{
     Recorded, Trace, database,
+    dead_letter::OPEN,
     kernel::Error,
     migration,
     platform::{Platform, Row, Value},
@@ -15,7 +16,8 @@ const SQL: &str = include_str!("../../../sql/log.sql");
 const VERSION: i64 = 1;
 
 /// The columns of an event, in the order in which [`entry`] reads them.
-const COLUMNS: &str = "seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data";
+pub(crate) const COLUMNS: &str =
+    "seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data";
 
 /// An event as it stands in the log, of whatever type: also of one that this build does not know.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +40,8 @@ pub struct Entry {
     pub causation_id: String,
     /// W3C trace context.
     pub traceparent: String,
-    /// Its data.
-    pub data: Json,
+    /// Its data: JSON, as it was written.
+    pub data: String,
 }
 
 /// The log as outsiders read it.
@@ -69,6 +71,34 @@ impl Log {
         database::query(&*self.platform, &sql, parameters).await?.iter().map(|row| entry(row)).collect()
     }
 
+    /// Writes what stands there already: whether the database can be written at all.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn probe(&self) -> Result<(), Error> {
+        database::query(&*self.platform, "UPDATE schema_version SET version = version WHERE name = 'log'", vec![])
+            .await?;
+        Ok(())
+    }
+
+    /// Whose tables are being migrated at the moment, and to which version.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn migrations(&self) -> Result<Vec<(String, i64)>, Error> {
+        Ok(migration::under_way(&*self.platform).await?)
+    }
+
+    /// How large the database is, in bytes.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn database_bytes(&self) -> Result<i64, Error> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let rows = database::query(&*self.platform, sql, vec![]).await?;
+        rows.first().and_then(|row| row.first()).and_then(Value::integer).ok_or(Error::Missing("the size"))
+    }
+
     /// The sequence number of the newest event; 0 while there is none.
     ///
     /// # Errors
@@ -88,7 +118,7 @@ pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {
 }
 
 /// An event from a row of [`COLUMNS`].
-fn entry(row: &[Value]) -> Result<Entry, Error> {
+pub(crate) fn entry(row: &[Value]) -> Result<Entry, Error> {
     let text = |index: usize| row.get(index).and_then(Value::text).unwrap_or_default().to_owned();
     Ok(Entry {
         seq: row.first().and_then(Value::integer).ok_or(Error::Missing("a column"))?,
@@ -100,20 +130,24 @@ fn entry(row: &[Value]) -> Result<Entry, Error> {
         correlation_id: text(6),
         causation_id: text(7),
         traceparent: text(8),
-        data: serde_json::from_str(&text(9))?,
+        data: text(9),
     })
 }
 
 impl Entry {
-    fn recorded(self) -> Result<Recorded, Error> {
+    /// The event as this build understands it.
+    ///
+    /// # Errors
+    /// When its data is not of the form that its type has.
+    pub(crate) fn recorded(&self) -> Result<Recorded, Error> {
         Ok(Recorded {
             seq: Some(self.seq),
-            id: self.id,
-            time: self.time,
-            correlation_id: self.correlation_id,
-            causation_id: self.causation_id,
-            traceparent: self.traceparent,
-            event: Event::from_parts(&self.event_type, self.data)?,
+            id: self.id.clone(),
+            time: self.time.clone(),
+            correlation_id: self.correlation_id.clone(),
+            causation_id: self.causation_id.clone(),
+            traceparent: self.traceparent.clone(),
+            event: Event::from_parts(&self.event_type, serde_json::from_str(&self.data)?)?,
         })
     }
 }
@@ -122,16 +156,38 @@ impl Entry {
 pub(crate) struct Unread {
     pub position: i64,
     pub head: i64,
-    pub events: Vec<Recorded>,
+    /// When the first of its dead letters is to be tried again: Unix time, ms.
+    pub due_at: Option<i64>,
+    /// Whether any of its dead letters is open.
+    pub parked: bool,
+    pub events: Vec<Unheard>,
+    /// Whether there are more events than were read.
+    pub more: bool,
 }
 
+/// An event that a consumer has not read yet.
+pub(crate) struct Unheard {
+    pub entry: Entry,
+    /// An earlier event about the same subject is parked: this one has to wait behind it.
+    pub waits: bool,
+}
+
+/// How many events a consumer reads and commits at once.
+pub(crate) const BATCH: usize = 256;
 /// How many events that do not concern a context may pile up behind its cursor before it steps over them.
 const STRIDE: i64 = 1_000;
 
 impl Unread {
+    /// Keeps so many of the events at most; whether they are all there are.
+    pub(crate) fn take(&mut self, limit: usize) -> bool {
+        let all = self.events.len() <= limit && !self.more;
+        self.events.truncate(limit);
+        all
+    }
+
     /// Whether there is nothing to do.
     pub(crate) fn is_done(&self) -> bool {
-        self.events.is_empty() && self.head - self.position < STRIDE
+        self.events.is_empty() && self.due_at.is_none() && self.head - self.position < STRIDE
     }
 }
 
@@ -141,16 +197,20 @@ pub(crate) struct Look {
     pub rows: Rows,
 }
 
-/// The statement behind [`look`], for a context (its SQL name) and the types that it consumes. Its parameter are the ids
-/// of the rows. One statement, so that cursor, events and rows belong to one moment, and cost one call to the host.
-pub(crate) fn look_sql(context: &str, consumes: &[&str], limit: usize) -> String {
+/// The statement behind [`look`], for a context (its SQL name), the version of its schema, and the types that it consumes.
+/// Its parameter are the ids of the rows. One statement, so that cursor, events and rows belong to one moment, and cost one
+/// call to the host.
+pub(crate) fn look_sql(context: &str, version: i64, consumes: &[&str]) -> String {
     let types = types(consumes);
     format!(
-        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), \
+         (SELECT min(due_at) FROM {context}_dead_letter WHERE due_at IS NOT NULL), \
+         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
          FROM {context}_cursor UNION ALL \
-         SELECT * FROM (SELECT 'event', {COLUMNS} FROM event \
-         WHERE seq > (SELECT position FROM {context}_cursor) AND type IN ({types}) ORDER BY seq LIMIT {limit}) UNION ALL \
-         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL FROM {context}_row \
+         SELECT * FROM (SELECT 'event', {COLUMNS}, \
+         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject = event.subject AND {OPEN}) FROM event \
+         WHERE seq > (SELECT position FROM {context}_cursor) AND type IN ({types}) ORDER BY seq LIMIT {BATCH}) UNION ALL \
+         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM {context}_row_v{version} \
          WHERE id IN (SELECT value FROM json_each(?))"
     )
 }
@@ -162,10 +222,12 @@ pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
     let mut rows = Rows::default();
     for row in answer {
         match row.as_slice() {
-            [Value::Text(tag), Value::Integer(position), Value::Integer(head), ..] if tag == "at" => {
-                at = Some((*position, *head));
+            [Value::Text(tag), Value::Integer(position), Value::Integer(head), due_at, parked, ..] if tag == "at" => {
+                at = Some((*position, *head, due_at.integer(), parked.integer() == Some(1)));
             }
-            [Value::Text(tag), event @ ..] if tag == "event" => events.push(entry(event)?.recorded()?),
+            [Value::Text(tag), event @ .., waits] if tag == "event" => {
+                events.push(Unheard { entry: entry(event)?, waits: waits.integer() == Some(1) });
+            }
             [_, Value::Integer(version), Value::Text(kind), Value::Text(id), Value::Text(json), ..] => {
                 if let Some(key) = keys.iter().find(|key| key.kind == kind && key.id == *id) {
                     rows.insert(key.clone(), *version, json.clone());
@@ -174,8 +236,9 @@ pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
             _ => return Err(Error::Missing("a column")),
         }
     }
-    let (position, head) = at.ok_or(Error::Missing("the context's cursor"))?;
-    Ok(Look { unread: Unread { position, head, events }, rows })
+    let (position, head, due_at, parked) = at.ok_or(Error::Missing("the context's cursor"))?;
+    let more = events.len() >= BATCH;
+    Ok(Look { unread: Unread { position, head, due_at, parked, events, more }, rows })
 }
 
 /// Types of events as a list of SQL literals.

@@ -1,4 +1,8 @@
-//! Components migrate themselves: every statement may run again, so it does not matter how many start at once.
+//! Components migrate themselves: every statement may run again, so it does not matter how many start at once, nor
+//! where one of them breaks off.
+//!
+//! A version works beside the one before it (expand, migrate, contract: docs/zero-downtime.md): tables only grow, views
+//! and triggers belong to their version, and those of the version before the last are dropped.
 
 use crate::{
     database::{self, DatabaseError},
@@ -8,15 +12,19 @@ use crate::{
 };
 use serde_json::json;
 
+/// Which version the tables of a context have; the oldest one that still works on them; and the one to which they are
+/// being brought at the moment.
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
     name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+const OLDEST: &str = "ALTER TABLE schema_version ADD COLUMN oldest INTEGER";
+const MIGRATING: &str = "ALTER TABLE schema_version ADD COLUMN migrating_to INTEGER";
 
 /// Brings the tables of `name` to `version` by running the SQL files, unless they are there already.
 ///
 /// # Errors
-/// When the database has a newer version, or a statement fails.
+/// When the database has a version beside which this one does not work any more, or a statement fails.
 pub(crate) async fn migrate(platform: &dyn Platform, name: &str, version: i64, files: &[String]) -> Result<(), Error> {
-    let found = match version_of(platform, name).await {
+    let (found, oldest) = match version_of(platform, name).await {
         Ok(found) => found,
         // A new database: even the table of versions is missing.
         Err(DatabaseError::Failed(_)) => {
@@ -25,27 +33,64 @@ pub(crate) async fn migrate(platform: &dyn Platform, name: &str, version: i64, f
         }
         Err(error) => return Err(error.into()),
     };
-    if found > version {
+    if oldest > version {
         return Err(Error::NewerSchema { name: name.to_owned(), found, known: version });
     }
-    if found == version {
+    if found >= version {
         return Ok(());
     }
+    let begin = "INSERT INTO schema_version (name, version, oldest, migrating_to) VALUES (?1, 0, 0, ?2) \
+        ON CONFLICT (name) DO UPDATE SET migrating_to = excluded.migrating_to WHERE version < excluded.migrating_to";
+    database::query(platform, begin, vec![name.into(), version.into()]).await?;
     for statement in files.iter().flat_map(|file| statements(file)) {
-        database::query(platform, &statement, vec![]).await?;
+        run(platform, &statement).await?;
     }
+    drop_views(platform, name, version).await?;
     // Last: whoever sees the version finds everything that belongs to it.
-    let done = "INSERT INTO schema_version (name, version) VALUES (?, ?) \
-        ON CONFLICT (name) DO UPDATE SET version = max(version, excluded.version)";
+    let done = "UPDATE schema_version SET version = max(version, ?2), oldest = max(coalesce(oldest, 0), ?2 - 1), \
+        migrating_to = NULL WHERE name = ?1";
     database::query(platform, done, vec![name.into(), version.into()]).await?;
     log_line::write(Level::Info, name, "migrated", json!({"from": found, "to": version}));
     Ok(())
 }
 
-async fn version_of(platform: &dyn Platform, name: &str) -> Result<i64, DatabaseError> {
-    let sql = "SELECT version FROM schema_version WHERE name = ?";
+/// What is being migrated at the moment, with the version to which it is brought.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn under_way(platform: &dyn Platform) -> Result<Vec<(String, i64)>, DatabaseError> {
+    let sql = "SELECT name, migrating_to FROM schema_version WHERE migrating_to IS NOT NULL";
+    let rows = database::query(platform, sql, vec![]).await?;
+    Ok(rows.iter().filter_map(|row| Some((row.first()?.text()?.to_owned(), row.get(1)?.integer()?))).collect())
+}
+
+/// Runs a statement. A column that is there already was added by somebody else, or before we broke off.
+async fn run(platform: &dyn Platform, statement: &str) -> Result<(), DatabaseError> {
+    match database::query(platform, statement, vec![]).await {
+        Err(DatabaseError::Failed(message)) if message.contains("duplicate column name") => Ok(()),
+        done => done.map(|_| ()),
+    }
+}
+
+/// Drops the views that nobody uses any more: those of versions that do not work beside this one.
+async fn drop_views(platform: &dyn Platform, name: &str, version: i64) -> Result<(), DatabaseError> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB ? || '_*_v[0-9]*'";
+    for row in database::query(platform, sql, vec![name.into()]).await? {
+        let view = row.first().and_then(Value::text).unwrap_or_default();
+        let of = view.rsplit_once("_v").and_then(|(_, of)| of.parse::<i64>().ok());
+        if of.is_some_and(|of| of < version - 1) {
+            database::query(platform, &format!("DROP VIEW IF EXISTS {view}"), vec![]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The version that the tables have, and the oldest one that works on them.
+async fn version_of(platform: &dyn Platform, name: &str) -> Result<(i64, i64), DatabaseError> {
+    let sql = "SELECT version, coalesce(oldest, version) FROM schema_version WHERE name = ?";
     let rows = database::query(platform, sql, vec![name.into()]).await?;
-    Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
+    let integer = |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Value::integer).unwrap_or(0);
+    Ok((integer(0), integer(1)))
 }
 
 /// What has to be there before anything else.
@@ -55,7 +100,10 @@ async fn prepare(platform: &dyn Platform, name: &str) -> Result<(), DatabaseErro
     if let Err(error) = database::query(platform, "PRAGMA journal_mode = WAL", vec![]).await {
         log_line::write(Level::Warn, name, "no write-ahead log", json!({"error": error.to_string()}));
     }
-    database::query(platform, VERSIONS, vec![]).await?;
+    // The column that `version_of` reads comes last: whoever finds it finds all.
+    for statement in [VERSIONS, MIGRATING, OLDEST] {
+        run(platform, statement).await?;
+    }
     Ok(())
 }
 

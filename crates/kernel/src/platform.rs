@@ -2,8 +2,11 @@
 //! stand-in another ([`crate::testing`]).
 
 use axum::body::Bytes;
-use futures::future::BoxFuture;
-use std::time::{Duration, SystemTime};
+use futures::future::{BoxFuture, Either, select};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
+};
 
 /// A value in a row or a parameter of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +103,14 @@ pub trait Platform: Send + Sync + 'static {
 pub async fn number(platform: &dyn Platform, name: &str, default: u64) -> u64 {
     let text = platform.variable(name).await;
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+}
+
+/// Waits for something, but not for longer than this; `None` then, and it is given up.
+pub async fn within<T>(platform: &dyn Platform, patience: Duration, what: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(what), platform.sleep(patience)).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
 }
 
 /// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.

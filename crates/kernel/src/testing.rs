@@ -143,6 +143,11 @@ impl Native {
         *self.world.now.lock().unwrap() += by;
     }
 
+    /// Sets the clock back, everywhere.
+    pub fn set_back(&self, by: Duration) {
+        *self.world.now.lock().unwrap() -= by;
+    }
+
     /// Puts routes behind a base URL such as `http://payment.spin.internal`. Who calls another one gets an error.
     pub fn route(&self, base: &str, routes: Router) {
         self.world.network.lock().unwrap().insert(base.into(), routes);
@@ -287,8 +292,14 @@ impl Native {
     /// The steps of all statements that ran so far that read a whole table or sort. Tables of one row, the statement's
     /// own parameters and what a subquery found do not count.
     pub fn scans(&self) -> Vec<(String, String)> {
-        const SMALL: [&str; 5] =
-            ["_cursor", "customer_center_generation", "CONSTANT ROW", "VIRTUAL TABLE", "SCAN (subquery"];
+        const SMALL: [&str; 6] = [
+            "_cursor",
+            "sqlite_master",
+            "customer_center_generation",
+            "CONSTANT ROW",
+            "VIRTUAL TABLE",
+            "SCAN (subquery",
+        ];
         let is_scan = |step: &str| {
             let small = SMALL.iter().any(|small| step.contains(small));
             (step.starts_with("SCAN ") && !small) || step.contains("TEMP B-TREE FOR ORDER")

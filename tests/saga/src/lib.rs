@@ -19,7 +19,10 @@ use kernel::{
 };
 use marketing::Marketing;
 use order::{Orders, domain::PAYMENT_UNAVAILABLE};
-use payment::{Payments, domain::Verdict};
+use payment::{
+    Payments,
+    domain::{Intent, Verdict},
+};
 use product::{
     Products,
     domain::{Changes, Description},
@@ -120,11 +123,11 @@ impl Shop {
             Ask::Charge { order, approved } => {
                 let verdict = match approved {
                     true => Verdict::Approved { approval_number: "A-1".into() },
-                    false => Verdict::Declined { reason: "card_declined" },
+                    false => Verdict::Declined { reason: "card_declined".into() },
                 };
-                let charge = Box::new(self.charge_of(&order)?);
                 let payment_id = PaymentId::new(format!("payment of {order}"));
-                let command = payment::domain::Command::Record { payment_id, charge, verdict };
+                let intent = Box::new(Intent::new(payment_id, &self.charge_of(&order)?));
+                let command = payment::domain::Command::Record { intent, verdict };
                 decide(&mut self.payment, &mut self.log, &order, command)
             }
             Ask::GiveUp { order } => {

@@ -1,10 +1,10 @@
 //! What a route answers when all went well, or as it should.
 
 use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
+    body::{Body, Bytes},
+    response::IntoResponse,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -41,6 +41,22 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    /// 200 with this text.
+    pub fn text(content_type: &str, body: String) -> Self {
+        Self { content_type: content_type.into(), body, ..Self::ok(()) }
+    }
+
+    /// What another component answered.
+    pub fn relayed(response: &Response<Bytes>) -> Self {
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            content_type: header(header::CONTENT_TYPE).unwrap_or("application/json").to_owned(),
+            retry_after: header(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
+            body: String::from_utf8_lossy(response.body()).into_owned(),
+            ..Self::json(response.status(), ())
+        }
+    }
+
     pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>) -> Self {
         Self { content_type: "application/problem+json".into(), retry_after, ..Self::json(status, body) }
     }
@@ -73,7 +89,7 @@ impl Answer {
     }
 
     /// The answer on the wire. A problem carries the correlation id in its body, too.
-    pub(super) fn write(mut self, correlation_id: &str) -> Response {
+    pub(super) fn write(mut self, correlation_id: &str) -> Response<Body> {
         if self.content_type == "application/problem+json"
             && let Ok(mut body) = serde_json::from_str::<Map<String, Value>>(&self.body)
         {
@@ -81,6 +97,8 @@ impl Answer {
             self.body = Value::Object(body).to_string();
         }
         let status = self.status();
+        // With its length, so that a client sees it when the rest of an answer never comes.
+        let length = self.body.len().to_string();
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = status;
         let retry_after = self.retry_after.map(|seconds| seconds.to_string());
@@ -89,6 +107,7 @@ impl Answer {
             (header::ETAG, self.etag),
             (header::LOCATION, self.location),
             (header::RETRY_AFTER, retry_after),
+            (header::CONTENT_LENGTH, Some(length)),
         ];
         for (name, value) in headers {
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
@@ -101,7 +120,7 @@ impl Answer {
 
 /// The layer around all routes writes it, for it knows the correlation id.
 impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
+    fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status();
         response.extensions_mut().insert(self);

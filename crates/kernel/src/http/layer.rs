@@ -1,6 +1,6 @@
 //! The layer around all routes: correlation in and out, problems for what no route answered, the size of bodies.
 
-use super::{Answer, BODY_LIMIT, Problem};
+use super::{Answer, BODY_LIMIT, Problem, internal};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace},
@@ -9,21 +9,14 @@ use crate::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{FromRequestParts, State},
+    extract::FromRequestParts,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 use tower::ServiceExt;
-
-/// Where the journal makes a context catch up and settle what is left open. No public route leads there.
-pub const CATCH_UP: &str = "/internal/catch-up";
-
-/// Where the journal rings when there is no Redis. No public route leads there.
-pub const BELL: &str = "/internal/bell";
 
 /// A larger body than this is not even read to its end, in bytes.
 const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
@@ -43,16 +36,7 @@ pub fn app(routes: Router) -> Router {
 
 /// The routes of a context: its own, and the ones that only other components reach, by service chaining.
 pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Router) -> Router {
-    let catch_up = async |State(kernel): State<Arc<Kernel<C>>>| match kernel.settle().await {
-        Ok(position) => Answer::ok(position),
-        Err(error) => Problem::from(error).answer(),
-    };
-    let bell = async |State(kernel): State<Arc<Kernel<C>>>| match kernel.catch_up().await {
-        Ok(_) => Answer::ok(json!({})),
-        Err(error) => Problem::from(error).answer(),
-    };
-    let internal = Router::new().route(CATCH_UP, post(catch_up)).route(BELL, post(bell)).with_state(kernel.clone());
-    app(routes.merge(internal))
+    app(routes.merge(internal::routes(kernel)))
 }
 
 /// Answers a request.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod extract;
+mod internal;
 pub(crate) mod layer;
 mod problem;
 
@@ -10,7 +11,8 @@ pub use answer::Answer;
 pub use extract::{
     Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched,
 };
-pub use layer::{BELL, CATCH_UP, app, context, serve};
+pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY};
+pub use layer::{app, context, serve};
 pub use problem::{FieldError, Problem};
 
 /// The largest body that is read, in bytes.

@@ -144,6 +144,11 @@ impl From<Error> for Problem {
                 "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
                 1,
             ),
+            Error::Delayed(_) => Self::unavailable(
+                "delayed",
+                "Something that happened to it could not be worked off yet, so nothing is decided about it. Try again later.",
+                30,
+            ),
             Error::NewerSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }

@@ -4,6 +4,7 @@
 mod bell;
 mod catch_up;
 mod committing;
+mod dead_letters;
 mod idempotency;
 mod migration;
 mod patience;

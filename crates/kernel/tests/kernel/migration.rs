@@ -57,18 +57,40 @@ async fn a_migration_that_broke_off_is_brought_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_with_what_to_do() {
+async fn a_version_works_beside_the_next_one_and_refuses_those_after_it() {
     let native = Native::new();
     tally::open(&native).await;
-    native.sql("UPDATE schema_version SET version = 2 WHERE name = 'tally'", vec![]);
+    let newer = |version: i64| {
+        let sql = "UPDATE schema_version SET version = ?1, oldest = ?1 - 1 WHERE name = 'tally'";
+        native.sql(sql, vec![version.into()]);
+    };
+    newer(3);
+    let beside = tally::open(&native).await;
+    tally::place(&beside, "a").await.unwrap();
+    newer(4);
     let refused = Kernel::<tally::Tallies>::open(native.clone()).await.err().unwrap();
-    assert!(matches!(refused, Error::NewerSchema { found: 2, known: 1, .. }));
+    assert!(matches!(refused, Error::NewerSchema { found: 4, known: 2, .. }));
     assert_eq!(
         refused.to_string(),
-        "the tables of tally have version 2, but this build knows only 1: deploy the newer build again"
+        "the tables of tally have version 4, but this build knows only 2: deploy the newer build again"
     );
-    native.sql("UPDATE schema_version SET version = 2 WHERE name = 'log'", vec![]);
+    native.sql("UPDATE schema_version SET version = 5, oldest = 4 WHERE name = 'log'", vec![]);
     assert!(matches!(Log::open(native.clone()).await.err(), Some(Error::NewerSchema { name, .. }) if name == "log"));
+}
+
+#[tokio::test]
+async fn views_of_the_version_before_stay_and_those_before_that_go() {
+    let native = Native::new();
+    tally::open(&native).await;
+    for version in 0..2 {
+        native.sql(&format!("CREATE VIEW tally_commit_v{version} AS SELECT 1"), vec![]);
+    }
+    native.sql("CREATE VIEW tallying_v0 AS SELECT 1", vec![]);
+    native.sql("UPDATE schema_version SET version = 1", vec![]);
+    tally::open(&native).await;
+    let views = native.sql("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name", vec![]);
+    let views: Vec<_> = views.iter().filter_map(|row| row[0].text()).collect();
+    assert_eq!(views, ["tally_commit_v1", "tally_commit_v2", "tally_row_v2", "tallying_v0"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,156 @@
+//! The routes of every context that only other components reach, by service chaining: no public route leads there.
+
+use super::{Answer, Checks, OptionalBody, Problem};
+use crate::{
+    Context, Kernel,
+    dead_letter::{Letter, LetterError, Letters, Status},
+    platform,
+};
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// Where the journal makes a context catch up and settle what is left open.
+pub const CATCH_UP: &str = "/internal/catch-up";
+
+/// Where the journal rings when there is no Redis.
+pub const BELL: &str = "/internal/bell";
+
+/// Where the journal asks whether a context can work; its tables are migrated by then.
+pub const READY: &str = "/internal/ready";
+
+/// Where the journal collects a context's figures.
+pub const METRICS: &str = "/internal/metrics";
+
+/// Where the journal finds a context's dead letters, and has one tried again or discarded: `…/{sequence}/retry`,
+/// `…/{sequence}/discard`.
+pub const DEAD_LETTERS: &str = "/internal/dead-letters";
+
+pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Router {
+    Router::new()
+        .route(CATCH_UP, post(catch_up::<C>))
+        .route(BELL, post(bell::<C>))
+        .route(READY, get(async || Answer::ok(json!({}))))
+        .route(METRICS, get(metrics::<C>))
+        .route(DEAD_LETTERS, get(letters::<C>))
+        .route(&format!("{DEAD_LETTERS}/{{sequence}}/retry"), post(retry::<C>))
+        .route(&format!("{DEAD_LETTERS}/{{sequence}}/discard"), post(discard::<C>))
+        .with_state(kernel.clone())
+}
+
+async fn catch_up<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
+    Ok(Answer::ok(kernel.settle().await?))
+}
+
+async fn bell<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
+    kernel.catch_up().await?;
+    Ok(Answer::ok(json!({})))
+}
+
+async fn metrics<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
+    Ok(Answer::ok(kernel.samples().await?))
+}
+
+/// A dead letter as operators see it.
+#[derive(Serialize)]
+struct View {
+    id: String,
+    context: &'static str,
+    sequence: i64,
+    #[serde(rename = "type")]
+    event_type: String,
+    subject: String,
+    status: Status,
+    tries: u32,
+    error: Option<String>,
+    reason: Option<String>,
+    waiting: i64,
+    next_try_at: Option<String>,
+    created_at: Option<String>,
+    updated_at: String,
+}
+
+impl View {
+    fn of<C: Context>(letter: Letter) -> Self {
+        let time = |ms: i64| {
+            let since = Duration::from_millis(ms.unsigned_abs());
+            platform::timestamp(SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH))
+        };
+        Self {
+            id: format!("{}-{}", C::NAME, letter.seq),
+            context: C::NAME,
+            sequence: letter.seq,
+            event_type: letter.event_type,
+            subject: letter.subject,
+            status: letter.status,
+            tries: letter.tries,
+            error: letter.error,
+            reason: letter.reason,
+            waiting: letter.waiting.unwrap_or_default(),
+            next_try_at: letter.due_at.map(time),
+            created_at: letter.created_at,
+            updated_at: letter.at,
+        }
+    }
+}
+
+/// Which dead letters the journal wants.
+#[derive(Deserialize)]
+struct Wanted {
+    status: Option<Status>,
+    after: i64,
+    limit: usize,
+}
+
+async fn letters<C: Context>(
+    State(kernel): State<Arc<Kernel<C>>>,
+    Query(Wanted { status, after, limit }): Query<Wanted>,
+) -> Result<Answer, Problem> {
+    let letters = kernel.letters(&Letters { status, after, limit }).await?;
+    Ok(Answer::ok(letters.into_iter().map(View::of::<C>).collect::<Vec<_>>()))
+}
+
+async fn retry<C: Context>(State(kernel): State<Arc<Kernel<C>>>, Path(sequence): Path<i64>) -> Result<Answer, Problem> {
+    Ok(Answer::ok(View::of::<C>(kernel.retry(sequence).await?)))
+}
+
+/// Why a letter is discarded.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Discarding {
+    reason: Option<String>,
+}
+
+async fn discard<C: Context>(
+    State(kernel): State<Arc<Kernel<C>>>,
+    Path(sequence): Path<i64>,
+    OptionalBody(discarding): OptionalBody<Discarding>,
+) -> Result<Answer, Problem> {
+    let reason = discarding.reason.unwrap_or_default();
+    let mut checks = Checks::default();
+    checks.text("reason", &reason, 1..=500);
+    checks.done()?;
+    Ok(Answer::ok(View::of::<C>(kernel.discard(sequence, &reason).await?)))
+}
+
+impl From<LetterError> for Problem {
+    fn from(error: LetterError) -> Self {
+        match error {
+            LetterError::Unknown => Self::not_found("There is no such dead letter."),
+            LetterError::Closed => Self::conflict("letter-closed", "The dead letter is closed already."),
+            LetterError::Waiting => Self::conflict(
+                "letter-waiting",
+                "It waits behind an earlier event about the same order, which has to be resolved or discarded first.",
+            ),
+            LetterError::Failed(error) => error.into(),
+        }
+    }
+}
