@@ -10,7 +10,7 @@
 //! What should be there follows from the log alone, and from the ledger of those who were answered; what is there is read
 //! from each context's routes.
 
-use crate::{Answer, Event, Events, Json, Ledger, Shop, json};
+use crate::{Answer, Books, Event, Events, Gateway, Json, Ledger, Shop, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -193,6 +193,13 @@ impl Shop {
         open.map(|open| format!("a pending order: {open:?}"))
     }
 
+    /// How many payments of which something is left to be done at the gateway.
+    fn open_at_gateway(&self) -> Option<u64> {
+        let metrics = self.call("GET", "/metrics").exchange().ok()?.body;
+        let open = metrics.lines().filter(|line| line.starts_with("mealkit_gateway_open{"));
+        open.map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     /// All of a list (behind `after`), page by page.
     fn read(&self, path: &str, after: Option<i64>) -> Result<Vec<Json>, String> {
         let mut items = vec![];
@@ -224,17 +231,17 @@ impl Shop {
 
     /// Audits the shop when it has come to rest.
     pub fn audit(&self) -> Report {
-        self.audit_with(&Ledger::default())
+        self.audit_with(&Ledger::default(), None)
     }
 
-    /// The same, with the ledger of those who were answered. They are the only ones who did anything to the shop's stock and
-    /// prices.
-    pub fn audit_with(&self, ledger: &Ledger) -> Report {
+    /// The same, with the ledger of those who were answered, who are the only ones who did anything to the shop's stock and
+    /// prices; and with the books of its gateway, if it has one.
+    pub fn audit_with(&self, ledger: &Ledger, gateway: Option<&Gateway>) -> Report {
         let mut audit = Audit { shop: self, report: Report::default(), during: BTreeMap::new() };
         if let Err(moving) = self.come_to_rest() {
             audit.lost(None, format!("the shop does not come to rest: {moving}"));
         }
-        if let Err(error) = audit.all(ledger) {
+        if let Err(error) = audit.all(ledger, gateway) {
             audit.wrong(None, format!("the shop cannot be read: {error}"));
         }
         audit.report
@@ -277,7 +284,10 @@ impl Audit<'_> {
         }
     }
 
-    fn all(&mut self, ledger: &Ledger) -> Result<(), String> {
+    fn all(&mut self, ledger: &Ledger, gateway: Option<&Gateway>) -> Result<(), String> {
+        if let Some(gateway) = gateway {
+            self.settled(gateway);
+        }
         let log = events_of(self.shop.read("/events", Some(0))?);
         self.report.events = log.len();
         self.log(&log);
@@ -310,7 +320,72 @@ impl Audit<'_> {
         self.rows("/mypages", "order_id", &stories, page_row)?;
         self.notifications(&stories)?;
         self.rebuild()?;
+        self.letters()?;
+        if let Some(gateway) = gateway {
+            self.books(&gateway.books(), &stories);
+            for flaw in gateway.flaws() {
+                self.wrong(None, format!("at the gateway: {flaw}"));
+            }
+        }
         self.ledger(ledger, &catalogue, &stories)
+    }
+
+    /// The catch-up goes on until nothing is left to be done at the gateway.
+    fn settled(&mut self, gateway: &Gateway) {
+        let deadline = Instant::now() + REST;
+        let mut before = None;
+        // Its books do not move any more, and no payment waits for it.
+        while before.as_ref() != Some(&gateway.books()) || self.shop.open_at_gateway() != Some(0) {
+            before = Some(gateway.books());
+            if Instant::now() > deadline {
+                let open = self.shop.open_at_gateway();
+                return self.lost(None, format!("the gateway's answer to payments: {open:?} are open"));
+            }
+            if let Err(moving) = self.shop.come_to_rest() {
+                return self.lost(None, format!("the shop does not come to rest: {moving}"));
+            }
+        }
+    }
+
+    /// The gateway's books say the same as the log: no charge without an order, none twice, every refund once.
+    fn books(&mut self, books: &Books, stories: &BTreeMap<String, Events>) {
+        for (id, account) in books {
+            let found = format!("the gateway has {account:?}");
+            match stories.get(id) {
+                None => self.wrong(Some(id), format!("a charge without an order: {found}")),
+                Some(_) if account.charged > 1 => self.doubled(Some(id), format!("a charge: {found}")),
+                Some(_) if account.refunded > 1 => self.doubled(Some(id), format!("a refund: {found}")),
+                Some(story) => {
+                    let (paid, types) = (story.first("PaymentCompleted"), story.types());
+                    let refunded = story.has("PaymentCancelled");
+                    // What the log never knew of as paid must have been given back.
+                    let kept = account.charged > account.refunded;
+                    if kept && (paid.is_none() || refunded) {
+                        self.lost(Some(id), format!("a refund: {found}, and the log {types:?}"));
+                    } else if !kept && paid.is_some() && !refunded {
+                        self.lost(Some(id), format!("a charge: {found}, and the log {types:?}"));
+                    }
+                    let (amount, receipt) = (json!(account.amount), json!(account.approval_number));
+                    if paid.is_some_and(|paid| paid.data["amount"] != amount || paid.data["approval_number"] != receipt)
+                    {
+                        self.wrong(Some(id), format!("another payment than in the log: {found}"));
+                    }
+                }
+            }
+        }
+        for (id, story) in
+            stories.iter().filter(|(id, story)| story.has("PaymentCompleted") && !books.contains_key(*id))
+        {
+            self.lost(Some(id), format!("the charge behind {:?}", story.types()));
+        }
+    }
+
+    /// Nothing that should follow from an event is left undone.
+    fn letters(&mut self) -> Result<(), String> {
+        for letter in self.shop.read("/dead-letters", None)? {
+            self.lost(letter["subject"].as_str(), format!("what should follow from a dead letter: {letter}"));
+        }
+        Ok(())
     }
 
     /// The log itself.

@@ -1,6 +1,6 @@
 //! What can happen to a running shop. Each fault is done to it while people go on ordering, lasts for a while, and ends.
 
-use crate::{Chance, Scene, Shop};
+use crate::{Chance, Mood, Scene, Shop};
 use rusqlite::Connection;
 use std::{
     thread,
@@ -32,11 +32,15 @@ pub enum Fault {
     DiskReadOnly,
     /// The clock jumps back an hour, and forward again later.
     ClockBack,
+    /// The payment gateway is slow beyond the time-out, fails, and answers when nobody waits any more.
+    Gateway,
+    /// The shop is killed when the gateway has taken the money, and nothing is committed yet.
+    KillBeforeCommit,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Kill,
         Self::KillOne,
         Self::RedisDown,
@@ -46,6 +50,8 @@ impl Fault {
         Self::DiskFull,
         Self::DiskReadOnly,
         Self::ClockBack,
+        Self::Gateway,
+        Self::KillBeforeCommit,
     ];
 
     /// What it is called.
@@ -60,6 +66,8 @@ impl Fault {
             Self::DiskFull => "disk full",
             Self::DiskReadOnly => "disk read-only",
             Self::ClockBack => "clock back an hour",
+            Self::Gateway => "gateway slow, failing",
+            Self::KillBeforeCommit => "kill in mid-charge",
         }
     }
 
@@ -71,6 +79,7 @@ impl Fault {
             Self::RedisDown | Self::BellsLost | Self::BellsTwisted => scene.shop.has_redis(),
             Self::DiskFull | Self::DiskReadOnly => scene.shop.disk().is_some(),
             Self::ClockBack => scene.clock.is_some(),
+            Self::Gateway | Self::KillBeforeCommit => scene.gateway.is_some(),
         }
     }
 
@@ -125,6 +134,23 @@ impl Fault {
                 scene.lasts(chance);
                 scene.lasts(chance);
                 set(scene, 0);
+            }
+            Self::Gateway => {
+                let moods = [Mood::Late(Duration::from_secs(3)), Mood::Failing, Mood::FailingAfterwards, Mood::Moody];
+                let is = |scene: &Scene, mood| scene.gateway.as_ref().expect("a gateway of the shop's own").is(mood);
+                is(scene, moods[chance.usize(..moods.len())]);
+                scene.lasts(chance);
+                is(scene, Mood::Moody);
+                scene.lasts(chance);
+                is(scene, Mood::Well);
+            }
+            Self::KillBeforeCommit => {
+                let gateway = scene.gateway.as_ref().expect("a gateway of the shop's own");
+                gateway.hold_next();
+                gateway.wait_until_held();
+                scene.shop.crash();
+                scene.shop.start_again();
+                scene.gateway.as_ref().expect("a gateway of the shop's own").answer_held();
             }
         }
     }

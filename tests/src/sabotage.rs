@@ -32,6 +32,29 @@ impl Shop {
         Mover::start(self, context)
     }
 
+    /// Appends an event about an order to the log that nobody in the shop would write. Returns its place in the log.
+    pub fn poison(&self, order_id: &str, kind: &str, data: &str) -> i64 {
+        let sql = "INSERT INTO event (id, source, type, subject, time, correlation_id, causation_id, traceparent, data) \
+            SELECT ?1, source, ?2, subject, time, correlation_id, id, traceparent, ?3 FROM event \
+            WHERE subject = ?4 AND type = 'OrderPlaced' RETURNING seq";
+        let id = uuid::Uuid::now_v7().to_string();
+        open(self).query_row(sql, [&id, kind, data, order_id], |row| row.get(0)).expect("a place in the log")
+    }
+
+    /// From now on the database refuses what is to be written about an order into this table.
+    pub fn refuse_rows(&self, table: &str, order_id: &str) {
+        self.sql(&format!(
+            "CREATE TRIGGER {table}_refused BEFORE INSERT ON {table} WHEN NEW.order_id = '{order_id}' BEGIN
+                SELECT RAISE(ABORT, 'refused by the test');
+            END"
+        ));
+    }
+
+    /// And now it takes it again.
+    pub fn accept_rows(&self, table: &str) {
+        self.sql(&format!("DROP TRIGGER {table}_refused"));
+    }
+
     /// Replaces a statement of a context's unit of work, from here to its semicolon. Returns what it was.
     fn change_unit_of_work(&self, context: &str, start: &str, by: &str) -> String {
         // Its name carries the version of the context's tables.

@@ -1,6 +1,6 @@
 //! A shop, people who are busy with it, and what happens to it meanwhile; in the end, the audit.
 
-use crate::{Builder, Chance, Clock, Fault, Kit, Ledger, Load, Report, Shop, within};
+use crate::{Builder, Chance, Clock, Fault, Gateway, Kit, Ledger, Load, Mood, Report, Shop, TOKEN, within};
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -24,6 +24,8 @@ pub struct Scene {
     pub load: Load,
     /// Its clock, if it can be set.
     pub clock: Option<Clock>,
+    /// Its payment gateway, if it is not the built-in sandbox.
+    pub gateway: Option<Gateway>,
     /// Whether the power goes now and then in the middle of another fault.
     pub mixed: bool,
     chance: Chance,
@@ -50,23 +52,35 @@ pub struct Outcome {
 impl Scene {
     /// Opens the shop, with a few kits (of some there are too few), and lets people in.
     pub fn open(builder: Builder, seed: u64) -> Self {
-        Self::open_with(builder, seed, None, PACE)
+        Self::open_with(builder, seed, None, None, PACE)
     }
 
-    /// The same with a clock that can be set, and with people who rest for so long between two orders.
-    pub fn open_with(mut builder: Builder, seed: u64, clock: Option<Clock>, pace: Duration) -> Self {
+    /// The same with a clock that can be set, with a payment gateway, and with people who rest for so long between two
+    /// orders.
+    pub fn open_with(
+        mut builder: Builder,
+        seed: u64,
+        clock: Option<Clock>,
+        gateway: Option<Gateway>,
+        pace: Duration,
+    ) -> Self {
+        if let Some(gateway) = &gateway {
+            builder = builder.variable("payment_gateway_url", gateway.url()).variable("payment_gateway_token", TOKEN);
+        }
         for (name, value) in clock.iter().flat_map(Clock::environment) {
             builder = builder.environment(name, value);
         }
         // So that what races does race, what was left open is soon closed, and the breaker does not end all business.
         let builder = builder
             .variable("commit_delay_ms", 1)
+            .variable("payment_timeout_ms", 1_000)
+            .variable("gateway_timeout_ms", 700)
             .variable("pending_timeout_ms", 2_500)
             .variable("breaker_cooldown_ms", 300);
         let shop = builder.open();
         let kits: Vec<Kit> = [1_000_000, 1_000_000, 40, 10].map(|stock| shop.kit(stock)).into();
         let load = Load::start(&shop, &kits, PEOPLE, pace, seed);
-        Self { shop, load, clock, mixed: false, chance: Chance::with_seed(seed), struck: vec![] }
+        Self { shop, load, clock, gateway, mixed: false, chance: Chance::with_seed(seed), struck: vec![] }
     }
 
     /// Numbers at random from the scene's seed.
@@ -125,8 +139,12 @@ impl Scene {
 
     /// Everybody goes home; the shop comes to rest, and is audited.
     pub fn end(self) -> Outcome {
+        if let Some(gateway) = &self.gateway {
+            gateway.is(Mood::Well);
+        }
         let ledger = self.load.finish();
-        Outcome { report: self.shop.audit_with(&ledger), ledger, struck: self.struck }
+        let report = self.shop.audit_with(&ledger, self.gateway.as_ref());
+        Outcome { report, ledger, struck: self.struck }
     }
 }
 

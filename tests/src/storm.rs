@@ -1,6 +1,6 @@
 //! The storm: all faults, mixed at random from a seed, on a shop of two whole apps while people go on ordering.
 
-use crate::{Chance, Clock, Disk, Fault, Mode, Outcome, Scene, Shop, sabotage::Mover};
+use crate::{Chance, Clock, Disk, Fault, Gateway, Mode, Outcome, Scene, Shop, sabotage::Mover};
 use std::time::{Duration, Instant};
 
 /// How large the disk is, in MB: some 20 minutes of a storm fill a fifth of it.
@@ -39,7 +39,7 @@ impl Storm {
         if clock.is_none() {
             eprintln!("no clock is set: libfaketime (the Debian package `faketime`) is not installed");
         }
-        let mut scene = Scene::open_with(builder, self.seed, clock, self.pace);
+        let mut scene = Scene::open_with(builder, self.seed, clock, Some(Gateway::open(self.seed)), self.pace);
         scene.mixed = true;
         let _sabotage = self.sabotage.map(|sabotage| sabotage.commit(&scene.shop));
         let mut chance = Chance::with_seed(self.seed);

@@ -21,7 +21,7 @@ fn three_apps_keep_the_same_books(mode: Mode) {
 }
 
 fn apps(mode: Mode, replicas: usize) {
-    let mut scene = Scene::open_with(Shop::start(mode).replicas(replicas), seed(), None, Duration::ZERO);
+    let mut scene = Scene::open_with(Shop::start(mode).replicas(replicas), seed(), None, None, Duration::ZERO);
     let (began, before) = (Instant::now(), scene.load.placed());
     within(Duration::from_secs(60), "enough orders", || match scene.load.placed() - before {
         ORDERS.. => Ok(()),
