@@ -189,6 +189,12 @@ impl Shop {
         self.start_again();
     }
 
+    /// Stops it in good order and starts it again on the same files, by another manifest.
+    pub fn restart_by(&mut self, manifest: PathBuf) {
+        self.own_mut().manifest = manifest;
+        self.restart_with(&[]);
+    }
+
     /// SIGKILL, for all of it.
     pub fn crash(&mut self) {
         for app in self.own_mut().apps.iter_mut().filter_map(Option::take) {

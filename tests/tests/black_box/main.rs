@@ -14,6 +14,7 @@ mod clock;
 mod crash;
 mod disk;
 mod gateway;
+mod growth;
 mod idempotency;
 mod kill;
 mod lists;

@@ -59,7 +59,7 @@ fn a_poisoned_order_waits_and_all_others_go_on(mode: Mode) {
     // Somebody decides that it has no effect, and says why.
     for context in ["payment", "delivery", "customer-center"] {
         let path = format!("/dead-letters/{context}-{sequence}/discard");
-        shop.act(&path).problem(400);
+        shop.act(&path).problem(422);
         let letter = shop.post(&path, &json!({"reason": "nobody cancelled"})).is(200);
         assert_eq!((&letter["status"], &letter["reason"]), (&json!("discarded"), &json!("nobody cancelled")));
         shop.post(&path, &json!({"reason": "again"})).problem(409);
