@@ -48,11 +48,13 @@ impl Shop {
         let events = templates.iter().filter(|template| template.table == "event").count();
         let head: i64 =
             transaction.query_row("SELECT max(seq) FROM event", [], |row| row.get(0)).expect("the log's end");
+        let stock = "SELECT stock FROM product_product WHERE product_id = ?";
+        let stock: i64 = transaction.query_row(stock, [&kit.id], |row| row.get(0)).expect("the kits that are left");
         for copy in 0..copies {
             let seq = head + 1 + (copy * events) as i64;
             for (place, template) in templates.iter().enumerate() {
                 // The events come first, in their order.
-                template.insert(&transaction, copy, seq, place as i64);
+                template.insert(&transaction, copy, seq + place as i64, seq, stock);
             }
         }
         for context in ["product", "order", "payment", "delivery", "marketing", "customer_center"] {
@@ -93,14 +95,14 @@ fn templates(database: &Transaction, table: &'static str, order: &Order, kit_id:
 }
 
 impl Template {
-    fn insert(&self, database: &Transaction, copy: usize, first_seq: i64, place: i64) {
+    fn insert(&self, database: &Transaction, copy: usize, seq: i64, first_seq: i64, stock: i64) {
         let values = self.columns.iter().zip(&self.values).map(|(column, value)| match value {
-            Value::Integer(_) if column == "seq" => Value::Integer(first_seq + place),
+            Value::Integer(_) if column == "seq" => Value::Integer(seq),
             Value::Text(text) => {
                 let member = (copy % MEMBERS).to_string();
                 let text = text.replace(NUMBER, &format!("{copy:08x}")).replace(MEMBER, &member);
                 Value::Text(match column.as_str() {
-                    "data" => with_stock(text, copy as i64 + 1),
+                    "data" => with_stock(text, stock, copy as i64 + 1),
                     "timeline" => with_places(text, first_seq),
                     _ => text,
                 })
@@ -115,13 +117,12 @@ impl Template {
 }
 
 /// The data of an event; when it says what is left of the kits, it is less by now.
-fn with_stock(data: String, sold: i64) -> String {
+fn with_stock(data: String, stock: i64, sold: i64) -> String {
     if !data.contains("\"stock\"") {
         return data;
     }
     let mut data: Json = serde_json::from_str(&data).expect("JSON");
-    let left = data["stock"].as_i64().unwrap_or_default() - sold * data["quantity"].as_i64().unwrap_or_default();
-    data["stock"] = left.into();
+    data["stock"] = (stock - sold * data["quantity"].as_i64().unwrap_or_default()).into();
     data.to_string()
 }
 

@@ -20,6 +20,10 @@ fn a_shop_with_a_long_past_is_as_fast_as_an_empty_one_and_a_newcomer_reads_all_o
         let kit = shop.kit(1_000_000);
         let order = shop.order_under_way(&kit, 1);
         shop.complete(&order.id).is(200);
+        // As many as a page of a list has.
+        for _ in 1..20 {
+            shop.post("/orders", &Shop::order_body(&kit, &order.member, 1)).is(201);
+        }
         shop.come_to_rest().unwrap();
         let empty = latencies(&shop, &order);
 
