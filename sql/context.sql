@@ -16,6 +16,9 @@ CREATE TABLE IF NOT EXISTS {context}_cursor (
 
 INSERT INTO {context}_cursor (one, position) VALUES (1, 0) ON CONFLICT DO NOTHING;
 
+-- The batch of units that moved it last: whoever comes second may not go on where another batch has left off.
+ALTER TABLE {context}_cursor ADD COLUMN batch TEXT;
+
 -- How often a unit of work lost its race and was decided again: a figure for operators.
 ALTER TABLE {context}_cursor ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
 
@@ -56,14 +59,15 @@ CREATE INDEX IF NOT EXISTS {context}_dead_letter_due ON {context}_dead_letter (d
 --   unit         which of the statement's units it is; RETURNING it tells the caller that it was committed
 --   subject, seen                a command's condition: the order, and the last event that the decision knew of
 --   from_position, to_position   a policy's cursor: where it expects to stand, and where it will stand
+--   batch, follows   the units that were decided on top of each other; whether this one follows another of them
 --   conflicts    how often it was tried before
 --   keys         [{key, request, subject, replaces}]: the idempotency key that the command came with
 --   letters      [{seq, version, subject, type, status, tries, error, reason, due_at, at}]: dead letters as they are now
 --   rows         [{kind, id, version, row}]: the new rows; `version` is one more than the one that was decided on
 --   events       what happened
 CREATE VIEW IF NOT EXISTS {context}_commit_v{version}
-    (unit, subject, seen, from_position, to_position, conflicts, keys, letters, rows, events) AS
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE 0;
+    (unit, subject, seen, from_position, to_position, batch, follows, conflicts, keys, letters, rows, events) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE 0;
 
 CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT ON {context}_commit_v{version} BEGIN
     -- The condition: no event about the subject that the decision has not seen.
@@ -75,7 +79,8 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
         WHERE subject = NEW.subject AND status IN ('retrying', 'dead', 'waiting') LIMIT 1;
 
     -- The cursor: another instance was faster, or the unit before this one was skipped.
-    SELECT RAISE(IGNORE) FROM {context}_cursor WHERE position <> NEW.from_position;
+    SELECT RAISE(IGNORE) FROM {context}_cursor
+        WHERE position <> NEW.from_position OR NEW.follows AND batch IS NOT NEW.batch;
 
     -- The rows: each has still the version that was decided on.
     SELECT RAISE(IGNORE) FROM json_each(NEW.rows) AS new
@@ -98,7 +103,8 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
         WHERE old.subject IS NOT new.value ->> 'replaces' LIMIT 1;
 
     UPDATE {context}_cursor
-        SET position = coalesce(NEW.to_position, position), conflicts = conflicts + coalesce(NEW.conflicts, 0)
+        SET position = coalesce(NEW.to_position, position), batch = iif(NEW.to_position IS NULL, batch, NEW.batch),
+            conflicts = conflicts + coalesce(NEW.conflicts, 0)
         WHERE NEW.to_position IS NOT NULL OR NEW.conflicts > 0;
 
     INSERT OR REPLACE INTO {context}_idempotency (key, request, subject)

@@ -24,3 +24,17 @@ CREATE INDEX IF NOT EXISTS event_subject ON event (subject, seq);
 CREATE TRIGGER IF NOT EXISTS event_is_a_fact BEFORE UPDATE ON event BEGIN
     SELECT RAISE(ABORT, 'an event is never changed');
 END;
+
+-- Up to where the log was archived: those events are elsewhere (docs/retention.md). Whoever has not read them yet must not
+-- go on as if they had never been.
+CREATE TABLE IF NOT EXISTS log_archive (
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    archived_to INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO log_archive (one, archived_to) VALUES (1, 0) ON CONFLICT DO NOTHING;
+
+CREATE TRIGGER IF NOT EXISTS event_is_kept BEFORE DELETE ON event
+    WHEN OLD.seq > (SELECT archived_to FROM log_archive) BEGIN
+    SELECT RAISE(ABORT, 'only what is archived is deleted');
+END;

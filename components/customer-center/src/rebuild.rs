@@ -22,6 +22,7 @@ pub struct Rebuilt {
 
 /// Empties the page, reads the whole log, and shows what came out. Whoever asks while one is under way waits for that one.
 pub async fn rebuild(kernel: &Kernel<MyPages>) -> Result<Rebuilt, Error> {
+    kernel.whole_log().await?;
     let shadow = Kernel::<Rebuild>::open(kernel.platform().clone()).await?;
     let before = integers(kernel, "SELECT live FROM customer_center_generation").await?;
     while integers(kernel, "SELECT live FROM customer_center_generation").await? == before {

@@ -1,7 +1,7 @@
 //! What my page shows: given these events, then that page.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use contracts::{Event, samples::*};
+use contracts::{Event, HandlingDelayed, HandlingResumed, samples::*};
 use customer_center::{
     MyPages,
     domain::{Entry, MyPage},
@@ -118,4 +118,20 @@ fn a_page_reads_everything_about_an_order_and_decides_nothing() {
         assert!(MyPages::CONSUMES.contains(&event.event_type()), "{}", event.event_type());
         Scenario::<MyPages>::given([order_placed().into()]).whenever(event).then_nothing();
     }
+}
+
+#[test]
+fn what_is_delayed_is_shown_where_it_happened_until_it_goes_on() {
+    let delays = |scenario: &Scenario<MyPages>| -> Vec<i32> {
+        scenario.state().as_ref().unwrap().timeline.iter().map(|entry| entry.delays).collect()
+    };
+    let delayed = |context: &str| HandlingDelayed { context: context.into(), sequence: 2, ..handling_delayed() };
+    let resumed = |context: &str| HandlingResumed { context: context.into(), sequence: 2, ..handling_resumed() };
+    let given = |events: Vec<Event>| {
+        Scenario::<MyPages>::given([vec![order_placed().into(), payment_completed().into()], events].concat())
+    };
+    assert_eq!(delays(&given(vec![delayed("product").into(), delayed("delivery").into()])), [0, 2, 0, 0]);
+    let one = given(vec![delayed("product").into(), delayed("delivery").into(), resumed("product").into()]);
+    assert_eq!(delays(&one), [0, 1, 0, 0, 0]);
+    assert_eq!(delays(&given(vec![delayed("product").into(), resumed("product").into()])), [0, 0, 0, 0]);
 }

@@ -77,7 +77,16 @@ async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Ans
             Problem::malformed("`after` must be a sequence number.").with_errors(errors)
         })
     })?;
-    let found = journal.log().await?.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
+    let log = journal.log().await?;
+    // Without `after` the log begins where it begins; with it, nobody may miss anything.
+    let archived_to = log.archived_to().await?;
+    if listing.after.is_some() && after < archived_to {
+        let detail =
+            format!("The events up to {archived_to} are archived. Read them there, and go on from {archived_to}.");
+        let gone = Problem::new(StatusCode::GONE, "archived", detail);
+        return Err(gone.with("archived_to", archived_to));
+    }
+    let found = log.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
     let events = found.into_iter().map(CloudEvent::try_from).collect::<Result<_, _>>().map_err(Error::from)?;
     Ok(Answer::ok(Page::new(events, &listing, |event: &CloudEvent| event.sequence.to_string())))
 }

@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
 };
+use uuid::Uuid;
 
 /// One row into `{context}_commit_v{version}`; see `sql/context.sql`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,6 +23,8 @@ pub(crate) struct Unit {
     pub seen: Option<i64>,
     pub from_position: Option<i64>,
     pub to_position: Option<i64>,
+    pub batch: Option<Uuid>,
+    pub follows: bool,
     pub conflicts: u32,
     pub keys: Vec<Json>,
     pub letters: Vec<Letter>,
@@ -62,8 +65,9 @@ impl Committer {
     pub(crate) fn new(context: &str, version: i64) -> Self {
         let statement = format!(
             "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
-             value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
-             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit"
+             value ->> 'from_position', value ->> 'to_position', value ->> 'batch', value ->> 'follows', \
+             value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', value -> 'events' \
+             FROM json_each(?) RETURNING unit"
         );
         Self { statement, queue: Mutex::default(), committing: Gate::default() }
     }

@@ -60,6 +60,12 @@ pub enum Error {
     /// Something that the migration makes is not there.
     #[error("{0} is missing from the database")]
     Missing(&'static str),
+    /// Events that are to be read are not in the log any more.
+    #[error("the log is archived up to event {to}, which is to be read: restore it first")]
+    Archived {
+        /// The last one.
+        to: i64,
+    },
     /// An event about it could not be worked off, so what is known of it is not all.
     #[error("an event about {0} waits to be worked off")]
     Delayed(String),
@@ -225,6 +231,9 @@ impl<C: Context> Kernel<C> {
     }
 
     async fn work_off(&self, mut unread: Unread) -> Result<i64, Error> {
+        if unread.position < unread.archived_to {
+            return Err(Error::Archived { to: unread.archived_to });
+        }
         let mut lost = 0;
         let mut at_once = usize::MAX;
         while !unread.is_done() {
@@ -287,8 +296,10 @@ impl<C: Context> Kernel<C> {
         let mut units = Vec::new();
         let mut from = unread.position;
         let mut types = BTreeSet::new();
+        let batch = Some(Uuid::now_v7());
         for (Unheard { entry, waits }, handled) in &heard {
-            let mut unit = Unit { from_position: Some(from), to_position: Some(entry.seq), ..Unit::default() };
+            let follows = !units.is_empty();
+            let mut unit = Unit { batch, follows, ..Unit::step(from, entry.seq) };
             if let Some((recorded, key)) = handled {
                 let events = self.handle(recorded, key, &mut rows, &time)?;
                 types.extend(events.iter().map(|event| event.event.event_type()));
@@ -451,6 +462,17 @@ impl<C: Context> Kernel<C> {
             self.commit(&[Unit::step(unread.position, unread.head)]).await?;
         }
         self.position().await
+    }
+
+    /// Whether the log can be read from its very beginning.
+    ///
+    /// # Errors
+    /// [`Error::Archived`] when it cannot.
+    pub async fn whole_log(&self) -> Result<(), Error> {
+        match self.look(&[]).await?.unread.archived_to {
+            0 => Ok(()),
+            to => Err(Error::Archived { to }),
+        }
     }
 
     /// Where the context stands.

@@ -13,7 +13,10 @@ use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 const SQL: &str = include_str!("../../../sql/log.sql");
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The newest event's sequence number; 0 while there is none.
+const HEAD: &str = "SELECT max(coalesce((SELECT max(seq) FROM event), 0), (SELECT archived_to FROM log_archive))";
 
 /// The columns of an event, in the order in which [`entry`] reads them.
 pub(crate) const COLUMNS: &str =
@@ -71,6 +74,15 @@ impl Log {
         database::query(&*self.platform, &sql, parameters).await?.iter().map(|row| entry(row)).collect()
     }
 
+    /// Up to where the log is archived: those events are not in it any more.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn archived_to(&self) -> Result<i64, Error> {
+        let rows = database::query(&*self.platform, "SELECT archived_to FROM log_archive", vec![]).await?;
+        Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
+    }
+
     /// Writes what stands there already: whether the database can be written at all.
     ///
     /// # Errors
@@ -113,7 +125,7 @@ pub(crate) async fn migrate(platform: &dyn Platform) -> Result<(), Error> {
 }
 
 pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {
-    let rows = database::query(platform, "SELECT coalesce(max(seq), 0) FROM event", vec![]).await?;
+    let rows = database::query(platform, HEAD, vec![]).await?;
     Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
 }
 
@@ -160,6 +172,8 @@ pub(crate) struct Unread {
     pub due_at: Option<i64>,
     /// Whether any of its dead letters is open.
     pub parked: bool,
+    /// Up to where the log is archived.
+    pub archived_to: i64,
     pub events: Vec<Unheard>,
     /// Whether there are more events than were read.
     pub more: bool,
@@ -187,7 +201,8 @@ impl Unread {
 
     /// Whether there is nothing to do.
     pub(crate) fn is_done(&self) -> bool {
-        self.events.is_empty() && self.due_at.is_none() && self.head - self.position < STRIDE
+        let nearly_at_the_end = self.head - self.position < STRIDE && self.position >= self.archived_to;
+        self.events.is_empty() && self.due_at.is_none() && nearly_at_the_end
     }
 }
 
@@ -203,9 +218,10 @@ pub(crate) struct Look {
 pub(crate) fn look_sql(context: &str, version: i64, consumes: &[&str]) -> String {
     let types = types(consumes);
     format!(
-        "SELECT 'at', position, (SELECT coalesce(max(seq), 0) FROM event), \
+        "SELECT 'at', position, ({HEAD}), \
          (SELECT min(due_at) FROM {context}_dead_letter WHERE due_at IS NOT NULL), \
-         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), \
+         (SELECT archived_to FROM log_archive), NULL, NULL, NULL, NULL, NULL, NULL \
          FROM {context}_cursor UNION ALL \
          SELECT * FROM (SELECT 'event', {COLUMNS}, \
          EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject = event.subject AND {OPEN}) FROM event \
@@ -222,8 +238,10 @@ pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
     let mut rows = Rows::default();
     for row in answer {
         match row.as_slice() {
-            [Value::Text(tag), Value::Integer(position), Value::Integer(head), due_at, parked, ..] if tag == "at" => {
-                at = Some((*position, *head, due_at.integer(), parked.integer() == Some(1)));
+            [Value::Text(tag), Value::Integer(position), Value::Integer(head), due_at, parked, archived_to, ..]
+                if tag == "at" =>
+            {
+                at = Some((*position, *head, due_at.integer(), parked.integer() == Some(1), archived_to.integer()));
             }
             [Value::Text(tag), event @ .., waits] if tag == "event" => {
                 events.push(Unheard { entry: entry(event)?, waits: waits.integer() == Some(1) });
@@ -236,9 +254,10 @@ pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
             _ => return Err(Error::Missing("a column")),
         }
     }
-    let (position, head, due_at, parked) = at.ok_or(Error::Missing("the context's cursor"))?;
+    let (position, head, due_at, parked, archived_to) = at.ok_or(Error::Missing("the context's cursor"))?;
     let more = events.len() >= BATCH;
-    Ok(Look { unread: Unread { position, head, due_at, parked, events, more }, rows })
+    let archived_to = archived_to.unwrap_or(0);
+    Ok(Look { unread: Unread { position, head, due_at, parked, archived_to, events, more }, rows })
 }
 
 /// Types of events as a list of SQL literals.

@@ -81,6 +81,8 @@ impl Log {
 pub struct Unit {
     condition: Option<(String, i64)>,
     cursor: Option<(i64, i64)>,
+    batch: Option<Uuid>,
+    follows: bool,
     rows: Vec<Json>,
     events: Vec<Recorded>,
 }
@@ -95,13 +97,14 @@ impl Unit {
 /// A context at work: its cursor and its rows.
 pub struct Model<C> {
     position: i64,
+    batch: Option<Uuid>,
     rows: BTreeMap<(String, String), (i64, Json)>,
     context: PhantomData<C>,
 }
 
 impl<C> Default for Model<C> {
     fn default() -> Self {
-        Self { position: 0, rows: BTreeMap::new(), context: PhantomData }
+        Self { position: 0, batch: None, rows: BTreeMap::new(), context: PhantomData }
     }
 }
 
@@ -154,7 +157,7 @@ impl<C: Context> Model<C> {
         let condition = decided.first().map(|event| (event.subject().to_owned(), log.head()));
         let events = happen::<C>(decided, &Trace::own(), &mut state);
         state.write(&mut rows).expect("entities that are JSON");
-        Ok(Unit { condition, cursor: None, rows: rows.changes(), events })
+        Ok(Unit { condition, rows: rows.changes(), events, ..Unit::default() })
     }
 
     fn load(&self, keys: impl IntoIterator<Item = RowKey>) -> Rows {
@@ -173,7 +176,8 @@ impl<C: Context> Model<C> {
         let condition = unit.condition.as_ref().is_none_or(|(subject, seen)| {
             !log.after(*seen).iter().map(|entry| &entry.recorded.event).any(|e| e.subject() == subject && watched(e))
         });
-        let cursor = unit.cursor.is_none_or(|(from, _)| from == self.position);
+        let cursor =
+            unit.cursor.is_none_or(|(from, _)| from == self.position) && (!unit.follows || unit.batch == self.batch);
         let versions = unit.rows.iter().all(|new| {
             let (key, version, _) = parts(new);
             version == 1 + self.rows.get(&key).map_or(0, |(version, _)| *version)
@@ -200,9 +204,11 @@ impl<C: Context> Member for Model<C> {
             self.load(events.iter().filter_map(|event| C::concerns(event)).flat_map(|key| C::State::rows(&key)));
         let mut units: Vec<Unit> = Vec::new();
         let mut from = self.position;
+        let batch = Some(Uuid::now_v7());
         for event in events {
             let to = event.seq.unwrap_or(from);
-            let mut unit = Unit { cursor: Some((from, to)), ..Unit::default() };
+            let follows = !units.is_empty();
+            let mut unit = Unit { cursor: Some((from, to)), batch, follows, ..Unit::default() };
             if let Some(key) = C::concerns(event) {
                 let state = C::State::read(&key, &rows).expect("rows of their entities' form");
                 let mut state = C::evolve(state, event);
@@ -231,6 +237,7 @@ impl<C: Context> Member for Model<C> {
             }
             if let Some((_, to)) = unit.cursor {
                 self.position = to;
+                self.batch = unit.batch;
             }
             for new in &unit.rows {
                 let (key, version, json) = parts(new);

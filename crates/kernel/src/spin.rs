@@ -46,6 +46,12 @@ impl<T> Pool<T> {
         self.0.lock().ok()?.pop()
     }
 
+    fn empty(&self) {
+        if let Ok(mut pool) = self.0.lock() {
+            pool.clear();
+        }
+    }
+
     fn put(&self, open: T) {
         if let Ok(mut pool) = self.0.lock() {
             pool.push(open);
@@ -67,7 +73,11 @@ impl Platform for Spin {
                 }
             };
             let rows = run(&connection, sql, parameters).await;
-            self.databases.put(connection);
+            match &rows {
+                // A file that could not be written when it was opened stays so for the connection's life.
+                Err(message) if message.contains("readonly") || message.contains("I/O") => self.databases.empty(),
+                _ => self.databases.put(connection),
+            }
             rows
         })
     }

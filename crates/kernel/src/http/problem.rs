@@ -149,6 +149,10 @@ impl From<Error> for Problem {
                 "Something that happened to it could not be worked off yet, so nothing is decided about it. Try again later.",
                 30,
             ),
+            Error::Archived { to } => Self::conflict(
+                "archived",
+                format!("The log is archived up to event {to}, which has to be read for this. Restore it first."),
+            ),
             Error::NewerSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }

@@ -4,7 +4,7 @@ use crate::tally::{self, Tallies, Tally};
 use contracts::ids::OrderId;
 use futures::future::join_all;
 use kernel::{
-    Kernel,
+    Error, Kernel,
     testing::{DEADLINE, Native, event},
 };
 use std::{sync::Arc, time::Duration};
@@ -258,4 +258,24 @@ async fn what_a_policy_may_not_do_does_not_stop_the_reading() {
     }
     assert_eq!(tally::taken(&kernel, "a").await, 2);
     assert!(!native.log_of("a").contains(&"OrderCancelled".to_owned()), "it was refused");
+}
+
+#[tokio::test]
+async fn who_has_not_read_what_is_archived_says_so() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    append(&native, 10);
+    kernel.settle().await.unwrap();
+    let archive = "INSERT OR REPLACE INTO log_archive VALUES (1, 10)";
+    assert!(kernel.query("DELETE FROM event WHERE seq <= 10", vec![]).await.is_err(), "it is not archived");
+    native.sql(archive, vec![]);
+    native.sql("DELETE FROM event WHERE seq <= 10", vec![]);
+    // Whoever has read it goes on.
+    native.append("product", event("StockDecreased", "order-0"));
+    assert_eq!(tally::taken(&kernel, "order-0").await, 2);
+    assert_eq!(native.integer("SELECT max(seq) FROM event"), 11, "no number is given twice");
+    // A newcomer does not begin in the middle as if nothing had been before.
+    native.sql("UPDATE tally_cursor SET position = 0", vec![]);
+    assert!(matches!(kernel.catch_up().await, Err(Error::Archived { to: 10 })));
+    assert!(matches!(kernel.whole_log().await, Err(Error::Archived { to: 10 })));
 }

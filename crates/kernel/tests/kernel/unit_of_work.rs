@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Inserts these units in one statement and returns which of them were committed.
 fn commit(native: &Native, units: Json) -> Vec<i64> {
     let sql = "INSERT INTO tally_commit_v2 SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
-        value ->> 'to_position', value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', \
-        value -> 'events' FROM json_each(?) RETURNING unit";
+        value ->> 'to_position', value ->> 'batch', value ->> 'follows', value ->> 'conflicts', value -> 'keys', \
+        value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit";
     let rows = native.sql(sql, vec![units.to_string().into()]);
     rows.iter().map(|row| row[0].integer().unwrap()).collect()
 }
@@ -80,6 +80,20 @@ async fn a_skipped_unit_stops_those_behind_it_on_the_same_cursor() {
     assert_eq!(commit(&native, units), [0], "b has no version 4, so c must wait");
     assert_eq!(rows(&native), [("a".to_owned(), 1)]);
     assert_eq!(native.integer("SELECT position FROM tally_cursor"), 1);
+}
+
+#[tokio::test]
+async fn a_batch_does_not_go_on_where_another_one_has_left_off() {
+    let (native, _) = world().await;
+    let unit = |batch: &str, from: i64, version: i64, taken: i64| {
+        json!({"from_position": from, "to_position": from + 1, "batch": batch, "follows": from > 0,
+            "rows": row("a", version, taken)})
+    };
+    assert_eq!(commit(&native, json!([unit("one", 0, 1, 10)])), [0]);
+    // It had decided both of its units on top of each other; the first came too late, so the second makes no sense.
+    assert_eq!(commit(&native, json!([unit("other", 0, 1, 20), unit("other", 1, 2, 21)])), [0_i64; 0]);
+    assert_eq!(rows(&native), [("a".to_owned(), 10)]);
+    assert_eq!(commit(&native, json!([unit("one", 1, 2, 11)])), [0], "its own it may");
 }
 
 #[tokio::test]
