@@ -22,13 +22,17 @@ impl Shop {
     /// Takes the cursor out of a context's unit of work: from now on it is moved after the effects, in a statement of its
     /// own, a few milliseconds later.
     pub fn move_cursor_apart(&self, context: &str) -> Mover {
+        self.sql(&format!("CREATE TABLE {context}_cursor_later (one INTEGER PRIMARY KEY, position INTEGER NOT NULL)"));
         let later = format!(
-            "INSERT INTO {context}_cursor_later (position) SELECT NEW.to_position WHERE NEW.to_position IS NOT NULL;"
+            "INSERT OR REPLACE INTO {context}_cursor_later SELECT 1, NEW.to_position WHERE NEW.to_position IS NOT NULL;"
         );
-        let table = format!("CREATE TABLE {context}_cursor_later (position INTEGER NOT NULL)");
-        self.sql(&table);
         let removed = self.change_unit_of_work(context, &format!("UPDATE {context}_cursor"), &later);
         assert!(removed.contains("NEW.to_position"), "another: {removed}");
+        // What follows in the same batch no longer finds the cursor where the unit before it has left it.
+        let check = format!("SELECT RAISE(IGNORE) FROM {context}_cursor");
+        let first = format!("{check} WHERE position <> NEW.from_position AND NOT coalesce(NEW.follows, 0);");
+        let removed = self.change_unit_of_work(context, &check, &first);
+        assert!(removed.contains("NEW.from_position"), "another: {removed}");
         Mover::start(self, context)
     }
 
@@ -89,7 +93,7 @@ impl Mover {
         let ended = Arc::new(AtomicBool::new(false));
         let (database, context, end) = (shop.database(), context.to_owned(), ended.clone());
         let thread = thread::spawn(move || {
-            let to = format!("(SELECT max(position) FROM {context}_cursor_later)");
+            let to = format!("(SELECT position FROM {context}_cursor_later)");
             let sql = format!("UPDATE {context}_cursor SET position = {to} WHERE position < {to}");
             while !end.load(Ordering::SeqCst) {
                 // It may be locked, read-only or full, as for everybody; then later.
