@@ -139,7 +139,7 @@ impl fmt::Display for Report {
         write!(f, ", {} otherwise wrong", all - lost - doubled)?;
         for violation in self.violations.iter().take(20) {
             let Violation { kind, order, what, .. } = violation;
-            write!(f, "\n  {kind:?}: {what}; order {}", order.as_deref().unwrap_or("-"))?;
+            write!(f, "\n  {kind:?}, order {}: {what:.400}", order.as_deref().unwrap_or("-"))?;
         }
         if all > 20 { write!(f, "\n  and {} more", all - 20) } else { Ok(()) }
     }

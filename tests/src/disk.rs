@@ -1,6 +1,9 @@
 //! A small disk of the shop's own, so that it can be full or read-only.
 
-use crate::{eventually, process::on_our_end};
+use crate::{
+    eventually,
+    process::{as_root, on_our_end},
+};
 use std::{
     fs::File,
     io::Write,
@@ -20,11 +23,12 @@ impl Disk {
     pub fn mount(megabytes: u32) -> Option<Self> {
         let directory = tempfile::Builder::new().prefix("mealkit-disk-").tempdir().expect("a folder to mount on");
         let options = format!("size={megabytes}m,mode=1777");
-        if !run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path())) {
-            assert!(std::env::var("CI").is_err(), "in CI the tests must be able to mount a tmpfs: run them as root");
+        if !run(as_root("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path())) {
+            assert!(std::env::var("CI").is_err(), "in CI the tests must be able to mount a tmpfs, as root or by sudo");
             return None;
         }
-        let leash = on_our_end("umount -l \"$1\"; rmdir \"$1\"", &[directory.path().as_os_str()]);
+        let leash =
+            on_our_end("umount -l \"$1\" || sudo -n umount -l \"$1\"; rmdir \"$1\"", &[directory.path().as_os_str()]);
         Some(Self { directory, leash })
     }
 
@@ -48,7 +52,7 @@ impl Disk {
     /// Makes it read-only, or writable again. The former waits until nobody has a file of it open for writing.
     pub fn set_read_only(&self, read_only: bool) {
         let options = if read_only { "remount,ro" } else { "remount,rw" };
-        eventually(options, || match run(Command::new("mount").args(["-o", options]).arg(self.path())) {
+        eventually(options, || match run(as_root("mount").args(["-o", options]).arg(self.path())) {
             true => Ok(()),
             false => Err(format!("{} is busy", self.path().display())),
         });
@@ -61,7 +65,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.directory.path()));
+        run(as_root("umount").arg("-l").arg(self.directory.path()));
         let _ = self.leash.kill();
         let _ = self.leash.wait();
     }

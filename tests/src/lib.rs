@@ -51,6 +51,7 @@ pub use growth::{MEMBERS, member_of_the_past};
 pub use http_client::{Answer, Call, Client};
 pub use load::{Entry, Ledger, Load, Price};
 pub use log::{Event, Events};
+pub use process::as_root;
 pub use redis::{Redis, Subscription};
 pub use run::{quiet_shop, run_on, run_own, run_shared, say};
 pub use scene::{Outcome, Scene};

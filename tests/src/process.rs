@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{File, OpenOptions},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -65,6 +66,16 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that only root may run: through `sudo` when we are not root ourselves.
+pub fn as_root(program: &str) -> Command {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);
+    let mut command = Command::new(if is_root { program } else { "sudo" });
+    if !is_root {
+        command.args(["-n", program]);
+    }
+    command
 }
 
 /// Kills the process when we are gone, and clears up: then the leash's standard input ends. Shared shops live in statics,

@@ -1,7 +1,7 @@
 //! The disk is full, or can only be read.
 
-use std::{path::Path, process::Command};
-use tests::{Disk, Fault, Mode, Scene, Shop, own, say, seed, text, unique};
+use std::path::Path;
+use tests::{Disk, Fault, Mode, Scene, Shop, as_root, own, say, seed, text, unique};
 
 own!(
     while_the_disk_is_full_orders_are_refused_and_nothing_is_half_done,
@@ -49,7 +49,7 @@ fn while_the_files_cannot_be_written_orders_are_refused_and_nothing_is_half_done
 
 fn set_immutable(file: &Path, immutable: bool) -> bool {
     let change = if immutable { "+i" } else { "-i" };
-    Command::new("chattr").arg(change).arg(file).output().is_ok_and(|output| output.status.success())
+    as_root("chattr").arg(change).arg(file).output().is_ok_and(|output| output.status.success())
 }
 
 /// Orders are refused while this lasts, leaving no trace; and the same orders are placed afterwards.
