@@ -26,6 +26,7 @@ mod poison;
 mod race;
 mod redis;
 mod replicas;
+mod retention;
 mod scenarios;
 mod stock;
 mod storm;
