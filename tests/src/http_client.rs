@@ -105,7 +105,7 @@ impl Call<'_> {
         self.exchange().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
     }
 
-    /// The answer as it is, if one comes.
+    /// The answer as it is, if one comes: whether it is as it has to be says [`Answer::flaw`].
     ///
     /// # Errors
     /// When the shop is gone.
@@ -121,12 +121,28 @@ impl Call<'_> {
 }
 
 impl Answer {
-    /// What holds for every answer: it is no failure of ours, it is JSON, and it says which conversation it belongs to.
-    fn check(&self) {
-        assert!(self.status < 500 || self.status == 503, "{self}");
-        assert!(self.header("x-correlation-id").is_some_and(|id| !id.is_empty()), "no x-correlation-id: {self}");
+    /// What is wrong with it that may never be, whatever was asked: it is no failure of ours, it is JSON, and it says which
+    /// conversation it belongs to.
+    pub fn flaw(&self) -> Option<String> {
         let json = if self.status < 400 { "application/json" } else { "application/problem+json" };
-        assert_eq!(self.header("content-type"), Some(json), "{self}");
+        let flaw = if self.status >= 500 && self.status != 503 {
+            "a failure of ours"
+        } else if self.header("x-correlation-id").is_none_or(str::is_empty) {
+            "no x-correlation-id"
+        } else if self.header("content-type") != Some(json) {
+            "not JSON"
+        } else if self.status == 503 && self.header("retry-after").is_none() {
+            "a 503 that does not say when to come back"
+        } else {
+            return None;
+        };
+        Some(format!("{flaw}: {self}"))
+    }
+
+    fn check(&self) {
+        if let Some(flaw) = self.flaw() {
+            panic!("{flaw}");
+        }
     }
 
     /// A header.

@@ -65,8 +65,8 @@ fn skipped(mode: Mode) -> bool {
     skipped
 }
 
-/// Not `eprintln`: the test runner keeps that to itself when the test passes.
-pub(crate) fn say(what: &str) {
+/// Says something about a test. Not by `eprintln`: the test runner keeps that to itself when the test passes.
+pub fn say(what: &str) {
     let test = thread::current();
     let _ = writeln!(std::io::stderr(), "{}: {what}", test.name().unwrap_or("a test"));
 }

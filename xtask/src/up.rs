@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use tokio::time::sleep;
 
 use crate::{
     app::{App, Launch},
     build,
+    client::{Client, post_nothing},
     console::{say, short},
     process::Ending,
     project::Project,
@@ -20,6 +22,8 @@ use crate::{
     seed, spin,
 };
 
+/// How often every context is made to catch up.
+const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long the app may take to end: as long as the host gives to the requests in flight, and a little.
 const PATIENCE: Duration = Duration::from_secs(11);
 
@@ -173,13 +177,27 @@ impl Up {
 async fn serve(app: &mut App, listen: SocketAddr, with_seed: bool) -> Result<()> {
     let time = app.answers("/products").await?;
     say(format!("\nThe shop answers at http://{listen}, {} after its start. Ctrl-C ends it.", short(time)));
+    say(format!("Every {} it is told to catch up, as a cron does where it is deployed.", short(CATCH_UP)));
     if with_seed {
         seed::seed(listen).await?;
     } else {
         say(format!("Try: curl -s http://{listen}/products (with --seed there are kits to begin with)\n"));
     }
-    let status = app.process.ended().await?;
-    bail!("the app has ended by itself ({status}); what it printed says why")
+    tokio::select! {
+        status = app.process.ended() => bail!("the app has ended by itself ({}); what it printed says why", status?),
+        () = catch_up_now_and_then(listen) => Ok(()),
+    }
+}
+
+/// What a cron does where the shop is deployed: whatever was left open is settled, though nobody asks.
+async fn catch_up_now_and_then(listen: SocketAddr) {
+    loop {
+        sleep(CATCH_UP).await;
+        let answer = async { Client::connect(listen).await?.send(post_nothing("/catch-up")?).await?.json() };
+        if let Err(error) = answer.await {
+            say(format!("The catch-up failed, and is tried again in {}: {error:#}", short(CATCH_UP)));
+        }
+    }
 }
 
 /// Ends the app and then its Redis; asked a second time, at once.

@@ -8,8 +8,7 @@ use axum::{
 };
 use contracts::ids::{MemberId, OrderId, ProductId};
 use kernel::{
-    Error, Kernel, Versioned,
-    dead_letter::Letter,
+    Entry, Error, Kernel, Versioned,
     http::{Answer, OptionalBody, Page, Problem, Query},
 };
 use serde::{Deserialize, Serialize};
@@ -89,17 +88,17 @@ async fn rebuild(
 
 impl<'a> View<'a> {
     /// The page, with the events about it that it could not take in yet: they are delayed, not lost.
-    fn of(Versioned { value, .. }: &'a Versioned<MyPage>, parked: &'a [Letter]) -> Self {
+    fn of(Versioned { value, .. }: &'a Versioned<MyPage>, parked: &'a [Entry]) -> Self {
         let shown = value.timeline.iter().map(|entry| Line {
             seq: entry.seq,
             event_type: &entry.event_type,
             at: &entry.at,
             delayed: (entry.delays > 0).then_some(true),
         });
-        let parked = parked.iter().filter(|letter| letter.subject == value.order_id.as_str()).map(|letter| Line {
-            seq: letter.seq,
-            event_type: &letter.event_type,
-            at: letter.created_at.as_deref().unwrap_or(&letter.at),
+        let parked = parked.iter().filter(|event| event.subject == value.order_id.as_str()).map(|event| Line {
+            seq: event.seq,
+            event_type: &event.event_type,
+            at: &event.time,
             delayed: Some(true),
         });
         let mut timeline: Vec<_> = shown.chain(parked).collect();

@@ -31,7 +31,7 @@ pub async fn rebuild(kernel: &Kernel<MyPages>) -> Result<Rebuilt, Error> {
             continue;
         }
         loop {
-            shadow.settle().await?;
+            shadow.rest().await?;
             // Refused when the live pages read on in between.
             if step(kernel, "show").await? {
                 break;

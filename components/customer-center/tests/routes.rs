@@ -139,3 +139,41 @@ async fn rebuilds_at_once_come_to_the_same() {
     assert_eq!(after["items"].as_array().unwrap()[20..], before["items"].as_array().unwrap()[..]);
     assert_eq!(native.integer("SELECT count(DISTINCT generation) FROM customer_center_mypage"), 1);
 }
+
+#[tokio::test]
+async fn what_a_page_could_not_take_in_is_delayed_and_not_lost() {
+    let (native, app) = shop().await;
+    native.append("order", event("OrderPlaced", "a"));
+    let poison = |id: &str, order: &str, kind: &str| {
+        native.sql(
+            "INSERT INTO event (id, source, type, subject, time, correlation_id, causation_id, traceparent, data) \
+            VALUES (?1, '/mealkit/order', ?3, ?2, '2026-01-01T10:00:00.000Z', ?2, 'c', 't', '{}')",
+            vec![id.into(), order.into(), kind.into()],
+        );
+    };
+    poison("x", "a", "PaymentCompleted");
+    native.append("order", event("OrderCancelled", "a"));
+    poison("y", "b", "OrderPlaced");
+    let timeline = |page: &Json| {
+        let lines = page["timeline"].as_array().unwrap().iter();
+        lines.map(|line| (line["seq"].clone(), line["type"].clone(), line["delayed"].clone())).collect::<Vec<_>>()
+    };
+    let page = app.get("/mypages/a").await;
+    assert_eq!(
+        timeline(&page.body),
+        [
+            (json!(1), json!("OrderPlaced"), Json::Null),
+            (json!(2), json!("PaymentCompleted"), json!(true)),
+            (json!(3), json!("OrderCancelled"), json!(true)),
+        ]
+    );
+    assert_eq!((page.text("/order_status"), page.text("/timeline/1/at")), ("pending", "2026-01-01T10:00:00.000Z"));
+    assert_eq!(timeline(&app.get("/mypages").await.items()[0]), timeline(&page.body));
+    app.get("/mypages/b").await.assert_problem(503, "delayed");
+    // A rebuild tries again, and what it cannot take in either stays delayed.
+    app.call("POST", "/mypages/rebuild", &[], None).await;
+    assert_eq!(timeline(&app.get("/mypages/a").await.body), timeline(&page.body));
+    let discard = json!({"reason": "written by hand"});
+    assert_eq!(app.post("/internal/dead-letters/2/discard", discard).await.status, 200);
+    assert_eq!(app.get("/mypages/a").await.text("/order_status"), "cancelled");
+}

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use kernel::{
     Position,
     gate::Gate,
-    http::{BELL, CATCH_UP, METRICS, READY},
+    http::{BELL, CATCH_UP, METRICS, READY, SETTLE},
     log_line::{self, Level},
     metrics::Sample,
     platform::{self, Platform},
@@ -67,6 +67,12 @@ impl Contexts {
                 }
             }
         }
+    }
+
+    /// Makes all of them settle what is left open; says who could not.
+    pub async fn settle(&self) -> Vec<(&'static str, String)> {
+        let settled = self.ask::<IgnoredAny>(Method::POST, SETTLE).await;
+        settled.into_iter().filter_map(|(name, answer)| Some((name, answer.err()?))).collect()
     }
 
     /// Makes all of them catch up, each with where it stands then.

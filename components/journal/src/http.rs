@@ -96,8 +96,9 @@ async fn bell(State(journal): State<Arc<Journal>>) -> Answer {
     Answer::json(StatusCode::ACCEPTED, json!({}))
 }
 
-/// Makes every context catch up, until nothing new comes of it.
+/// Makes every context settle what is left open, and then catch up, until nothing new comes of it.
 async fn catch_up(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem> {
+    let unsettled = journal.contexts.settle().await;
     let mut contexts = journal.contexts.catch_up().await;
     for _ in 0..ROUNDS {
         let head = journal.log().await?.head().await?;
@@ -105,6 +106,9 @@ async fn catch_up(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem
             break;
         }
         contexts = journal.contexts.catch_up().await;
+    }
+    for (name, error) in unsettled {
+        contexts.insert(name, Err(error));
     }
     let failed = contexts.values().any(Result::is_err);
     let shown: Map<_, _> = contexts

@@ -87,14 +87,16 @@ pub async fn list(kernel: &Kernel<Orders>, listing: &Listing) -> Result<Vec<Vers
     kernel.select(&sql, parameters).await
 }
 
-/// The orders that have waited for their payment for too long.
+/// The orders that have waited for their payment for too long. So has one from the future: the clock was set back.
 pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
     let platform = &**kernel.platform();
-    let patience = platform::number(platform, "pending_timeout_ms", 30_000).await;
+    let patience = Duration::from_millis(platform::number(platform, "pending_timeout_ms", 30_000).await);
     let now = platform.now();
-    let since = platform::timestamp(now.checked_sub(Duration::from_millis(patience)).unwrap_or(now));
-    let sql = "SELECT order_id FROM order_order WHERE status = 'pending' AND created_at < ? LIMIT 100";
-    let orders: Vec<Versioned<Order>> = kernel.select(sql, vec![since.into()]).await?;
+    let since = platform::timestamp(now.checked_sub(patience).unwrap_or(now));
+    let until = platform::timestamp(now.checked_add(patience).unwrap_or(now));
+    let sql = "SELECT order_id FROM order_order WHERE status = 'pending' AND created_at < ?1 \
+        UNION ALL SELECT order_id FROM order_order WHERE status = 'pending' AND created_at > ?2 LIMIT 100";
+    let orders: Vec<Versioned<Order>> = kernel.select(sql, vec![since.into(), until.into()]).await?;
     Ok(orders.into_iter().map(|order| order.value.order_id).collect())
 }
 

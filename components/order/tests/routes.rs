@@ -242,12 +242,29 @@ async fn an_order_whose_request_died_is_taken_up_again_under_its_key_or_rejected
         } else {
             for (seconds, status) in [(29, "pending"), (2, "rejected")] {
                 shop.native.advance(Duration::from_secs(seconds));
-                assert_eq!(shop.orders.post("/internal/catch-up", json!({})).await.body["lag"], json!(0));
+                assert_eq!(shop.orders.post("/internal/settle", json!({})).await.status, 200);
                 assert_eq!(shop.orders.get(&format!("/orders/{id}")).await.text("/status"), status);
             }
             assert_eq!(shop.native.scans(), []);
         }
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_leaves_no_order_open() {
+    let shop = Arc::new(shop().await);
+    shop.native.advance(Duration::from_secs(3_600));
+    let held = shop.native.hold(CHARGE);
+    let dying = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.place_once("k", CARD).await }
+    });
+    held.reached().await;
+    dying.abort();
+    let (_, id) = shop.native.log().pop().unwrap();
+    shop.native.set_back(Duration::from_secs(3_600));
+    assert_eq!(shop.orders.post("/internal/settle", json!({})).await.status, 200);
+    assert_eq!(shop.orders.get(&format!("/orders/{id}")).await.text("/status"), "rejected");
 }
 
 #[tokio::test]

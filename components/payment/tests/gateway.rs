@@ -95,7 +95,7 @@ impl World {
     }
 
     async fn settle(&self) {
-        assert_eq!(self.app.call("POST", "/internal/catch-up", &[], None).await.status, 200);
+        assert_eq!(self.app.call("POST", "/internal/settle", &[], None).await.status, 200);
     }
 
     fn entry(&self, order: &str) -> Option<Entry> {

@@ -337,21 +337,22 @@ impl<C: Context> Kernel<C> {
         rows.iter().map(|row| Letter::read(row)).collect()
     }
 
-    /// The open letters about these subjects.
+    /// The events about these subjects that are parked.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn parked(&self, subjects: &[&str]) -> Result<Vec<Letter>, Error> {
+    pub async fn parked(&self, subjects: &[&str]) -> Result<Vec<Entry>, Error> {
         if !self.has_letters() {
             return Ok(vec![]);
         }
         let sql = format!(
-            "SELECT {COLUMNS}, NULL FROM {}_dead_letter AS letter \
-             WHERE subject IN (SELECT value FROM json_each(?)) AND {OPEN} ORDER BY seq",
+            "SELECT {} FROM {}_dead_letter AS letter JOIN event USING (seq) \
+             WHERE letter.subject IN (SELECT value FROM json_each(?)) AND letter.{OPEN} ORDER BY seq",
+            event_columns(),
             sql_name(C::NAME)
         );
         let rows = self.query(&sql, vec![json!(subjects).to_string().into()]).await?;
-        rows.iter().map(|row| Letter::read(row)).collect()
+        rows.iter().map(|row| log::entry(row)).collect()
     }
 
     /// Tries a letter now, dead or not, and whatever waits behind it. Returns it as it is then.

@@ -142,17 +142,9 @@ impl<C: Context> Kernel<C> {
     /// # Errors
     /// When the database cannot be used, or is newer than this code.
     pub async fn open(platform: Arc<dyn Platform>) -> Result<Arc<Self>, Error> {
-        let name = sql_name(C::NAME);
-        let watched: BTreeSet<&str> = C::CONSUMES.iter().chain(C::APPENDS).copied().collect();
-        let watched: Vec<&str> = watched.into_iter().collect();
-        // The context's own file comes first: the unit of work reads and writes its rows.
-        let version = C::SCHEMA_VERSION;
-        let files = [C::SQL, CONTEXT_SQL].map(|file| {
-            let file = file.replace("{context}", &name).replace("{version}", &version.to_string());
-            file.replace("{watched}", &log::types(&watched))
-        });
+        let (name, version) = (sql_name(C::NAME), C::SCHEMA_VERSION);
         log::migrate(&*platform).await?;
-        migration::migrate(&*platform, &name, version, &files).await?;
+        migration::migrate(&*platform, &name, version, &schema::<C>()).await?;
         Ok(Arc::new(Self {
             look: log::look_sql(&name, version, C::CONSUMES),
             committer: Committer::new(&name, version),
@@ -449,12 +441,11 @@ impl<C: Context> Kernel<C> {
         }
     }
 
-    /// Moves the cursor to the log's very end, past what does not concern the context, and does what time asks for.
+    /// Reads the log to its end, moves the cursor there, past what does not concern the context, and returns where it stands.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn settle(self: &Arc<Self>) -> Result<Position, Error> {
-        C::settle(self).await?;
+    pub async fn rest(&self) -> Result<Position, Error> {
         self.catch_up().await?;
         let unread = self.look(&[]).await?.unread;
         if unread.events.is_empty() && unread.head > unread.position {
@@ -566,6 +557,17 @@ impl<C: Context> Kernel<C> {
         }
         log_line::write(level, C::NAME, message, fields);
     }
+}
+
+/// The SQL that makes the context's tables, views and triggers.
+pub fn schema<C: Context>() -> [String; 2] {
+    let watched: BTreeSet<&str> = C::CONSUMES.iter().chain(C::APPENDS).copied().collect();
+    let watched: Vec<&str> = watched.into_iter().collect();
+    // The context's own file comes first: the unit of work reads and writes its rows.
+    [C::SQL, CONTEXT_SQL].map(|file| {
+        let file = file.replace("{context}", &sql_name(C::NAME)).replace("{version}", &C::SCHEMA_VERSION.to_string());
+        file.replace("{watched}", &log::types(&watched))
+    })
 }
 
 /// What a unit of work is made of.

@@ -31,7 +31,7 @@ pub mod testing;
 
 pub use context::{Context, Recorded};
 pub use correlation::Trace;
-pub use kernel::{Error, Executed, Failure, Kernel, Position};
+pub use kernel::{Error, Executed, Failure, Kernel, Position, schema};
 pub use log::{Entry, Log};
 pub use rows::{Entity, RowKey, Rows, State, Versioned};
 /// What goes wrong between a row and its entity.

@@ -18,8 +18,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Where the journal makes a context catch up and settle what is left open.
+/// Where the journal makes a context read the log to its very end.
 pub const CATCH_UP: &str = "/internal/catch-up";
+
+/// Where the journal makes a context do what time asks for, or what was left open.
+pub const SETTLE: &str = "/internal/settle";
 
 /// Where the journal rings when there is no Redis.
 pub const BELL: &str = "/internal/bell";
@@ -37,6 +40,7 @@ pub const DEAD_LETTERS: &str = "/internal/dead-letters";
 pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Router {
     Router::new()
         .route(CATCH_UP, post(catch_up::<C>))
+        .route(SETTLE, post(settle::<C>))
         .route(BELL, post(bell::<C>))
         .route(READY, get(async || Answer::ok(json!({}))))
         .route(METRICS, get(metrics::<C>))
@@ -47,7 +51,12 @@ pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Router {
 }
 
 async fn catch_up<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
-    Ok(Answer::ok(kernel.settle().await?))
+    Ok(Answer::ok(kernel.rest().await?))
+}
+
+async fn settle<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
+    C::settle(&kernel).await?;
+    Ok(Answer::ok(json!({})))
 }
 
 async fn bell<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {

@@ -58,8 +58,8 @@ where
     };
     let response = write(response, &trace);
     let status = response.status();
-    // Reading is not worth a line while it goes well.
-    if status.is_server_error() || !method.is_safe() {
+    // Reading is not worth a line while it goes well, nor is what the shop asks of itself.
+    if status.is_server_error() || !(method.is_safe() || path.starts_with("/internal/")) {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
         let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
         let fields = json!({

@@ -11,7 +11,7 @@ pub use answer::Answer;
 pub use extract::{
     Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched,
 };
-pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY};
+pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
 pub use layer::{app, context, serve};
 pub use problem::{FieldError, Problem};
 

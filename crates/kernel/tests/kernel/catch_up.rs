@@ -236,7 +236,7 @@ async fn types_that_the_context_does_not_know_are_stepped_over() {
     let commits = native.calls("INSERT INTO tally_commit");
     assert_eq!(tally::taken(&kernel, "a").await, 2);
     assert_eq!(native.calls("INSERT INTO tally_commit"), commits);
-    let position = kernel.settle().await.unwrap();
+    let position = kernel.rest().await.unwrap();
     assert_eq!((position.cursor, position.lag), (1_503, 0));
 }
 
@@ -265,7 +265,7 @@ async fn who_has_not_read_what_is_archived_says_so() {
     let native = Native::new();
     let kernel = tally::open(&native).await;
     append(&native, 10);
-    kernel.settle().await.unwrap();
+    kernel.rest().await.unwrap();
     let archive = "INSERT OR REPLACE INTO log_archive VALUES (1, 10)";
     assert!(kernel.query("DELETE FROM event WHERE seq <= 10", vec![]).await.is_err(), "it is not archived");
     native.sql(archive, vec![]);

@@ -54,7 +54,7 @@ async fn others_go_on_while_later_events_of_the_same_order_wait() {
     assert!(found[0].error.as_ref().unwrap().contains("CHECK constraint failed"), "{found:?}");
     let waiting = letters(&kernel, Some(Status::Waiting)).await;
     assert_eq!(waiting.iter().map(|letter| letter.seq).collect::<Vec<_>>(), [behind]);
-    assert_eq!(kernel.settle().await.unwrap().lag, 0);
+    assert_eq!(kernel.rest().await.unwrap().lag, 0);
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! Components migrate themselves.
 
-use crate::tally;
+use crate::tally::{self, Tallies};
+use contracts::{Event, ids::OrderId};
 use futures::future::join_all;
-use kernel::platform::Value;
-use kernel::{Error, Kernel, Log, testing::Native};
+use kernel::{
+    Context, Error, Failure, Kernel, Log, Recorded, Trace,
+    platform::Value,
+    testing::{Native, event},
+};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn migrating_twice_changes_nothing() {
@@ -29,7 +34,7 @@ async fn several_may_migrate_at_once() {
         let native = Native::new();
         let opening = (0..8).map(|_| {
             let replica = native.replica();
-            tokio::spawn(async move { Kernel::<tally::Tallies>::open(replica).await.map(|_| ()) })
+            tokio::spawn(async move { Kernel::<Tallies>::open(replica).await.map(|_| ()) })
         });
         for opened in join_all(opening).await {
             opened.unwrap().unwrap();
@@ -45,7 +50,7 @@ async fn a_migration_that_broke_off_is_brought_to_its_end() {
     for n in 1..20 {
         let native = Native::new();
         native.fail_nth(n, "CREATE", "disk I/O error");
-        let first = Kernel::<tally::Tallies>::open(native.clone()).await;
+        let first = Kernel::<Tallies>::open(native.clone()).await;
         native.heal();
         let kernel = tally::open(&native).await;
         tally::place(&kernel, "a").await.unwrap();
@@ -68,7 +73,7 @@ async fn a_version_works_beside_the_next_one_and_refuses_those_after_it() {
     let beside = tally::open(&native).await;
     tally::place(&beside, "a").await.unwrap();
     newer(4);
-    let refused = Kernel::<tally::Tallies>::open(native.clone()).await.err().unwrap();
+    let refused = Kernel::<Tallies>::open(native.clone()).await.err().unwrap();
     assert!(matches!(refused, Error::NewerSchema { found: 4, known: 2, .. }));
     assert_eq!(
         refused.to_string(),
@@ -76,6 +81,74 @@ async fn a_version_works_beside_the_next_one_and_refuses_those_after_it() {
     );
     native.sql("UPDATE schema_version SET version = 5, oldest = 4 WHERE name = 'log'", vec![]);
     assert!(matches!(Log::open(native.clone()).await.err(), Some(Error::NewerSchema { name, .. }) if name == "log"));
+}
+
+/// The tally of the next release: it keeps who took the kits, and reads one more type of event.
+struct NextTallies;
+
+impl Context for NextTallies {
+    const NAME: &'static str = Tallies::NAME;
+    const SCHEMA_VERSION: i64 = 3;
+    const SQL: &'static str = "
+ALTER TABLE tally_tally ADD COLUMN taker TEXT;
+
+CREATE VIEW IF NOT EXISTS tally_row_v{version} (kind, id, version, row) AS
+    SELECT 'tally', order_id, version, json_object(
+        'order_id', order_id, 'taken', taken, 'closed', json(iif(closed, 'true', 'false')), 'taker', taker)
+    FROM tally_tally;
+
+CREATE TRIGGER IF NOT EXISTS tally_row_v{version}_put INSTEAD OF INSERT ON tally_row_v{version} BEGIN
+    INSERT OR REPLACE INTO tally_tally (order_id, version, taken, closed, taker)
+        SELECT NEW.id, NEW.version, NEW.row ->> 'taken', NEW.row ->> 'closed', 'next';
+END;
+";
+    const CONSUMES: &'static [&'static str] = &["StockDecreased", "OutOfStock", "StockRestored"];
+    const APPENDS: &'static [&'static str] = Tallies::APPENDS;
+
+    type State = <Tallies as Context>::State;
+    type Command = tally::Command;
+    type Refusal = tally::Refusal;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        Tallies::concerns(recorded)
+    }
+
+    fn whenever(recorded: &Recorded, fresh: Uuid) -> Option<tally::Command> {
+        Tallies::whenever(recorded, fresh)
+    }
+
+    fn decide(state: &Self::State, command: tally::Command) -> Result<Vec<Event>, tally::Refusal> {
+        Tallies::decide(state, command)
+    }
+
+    fn evolve(state: Self::State, recorded: &Recorded) -> Self::State {
+        Tallies::evolve(state, recorded)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_versions_work_side_by_side_while_one_replaces_the_other() {
+    let native = Native::new();
+    let old = tally::open(&native).await;
+    native.append("product", event("StockDecreased", "a"));
+    old.catch_up().await.unwrap();
+    // The new one migrates under the old one's hands, and both go on.
+    let next = Kernel::<NextTallies>::open(native.replica()).await.unwrap();
+    for _ in 0..50 {
+        native.append("product", event("StockDecreased", "a"));
+        let (old, next) = tokio::join!(old.catch_up(), next.catch_up());
+        old.unwrap();
+        next.unwrap();
+    }
+    assert_eq!(tally::taken(&old, "a").await, 51, "each event once, whoever took it");
+    tally::place(&old, "b").await.unwrap();
+    let id = OrderId::new("c");
+    let command = tally::Command::Place(id.clone());
+    next.execute(&id, command, &Trace::own(), None, None).await.unwrap();
+    // An instance of the old version that starts only now still works; one before that would not.
+    let late = tally::open(&native.replica()).await;
+    assert!(matches!(tally::place(&late, "c").await, Err(Failure::Refused(tally::Refusal::Exists))));
+    assert_eq!(native.integer("SELECT version * 10 + oldest FROM schema_version WHERE name = 'tally'"), 32);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn no_statement_of_the_kernel_reads_a_whole_table_or_sorts() {
     let command = tally::Command::Place(id.clone());
     kernel.execute(&id, command, &kernel::Trace::own(), None, Some(&attempt)).await.unwrap();
     kernel.finish(&attempt, kernel::http::Answer::ok(1)).await.unwrap();
-    kernel.settle().await.unwrap();
+    kernel.rest().await.unwrap();
     let log = kernel::Log::open(native.clone()).await.unwrap();
     assert_eq!(log.events(0, None, 10).await.unwrap().len(), 3);
     assert_eq!(log.events(0, Some("b"), 10).await.unwrap().len(), 1);

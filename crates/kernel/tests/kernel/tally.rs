@@ -54,7 +54,8 @@ CREATE VIEW IF NOT EXISTS tally_row_v{version} (kind, id, version, row) AS
     FROM tally_tally;
 
 CREATE TRIGGER IF NOT EXISTS tally_row_v{version}_put INSTEAD OF INSERT ON tally_row_v{version} BEGIN
-    INSERT OR REPLACE INTO tally_tally SELECT NEW.id, NEW.version, NEW.row ->> 'taken', NEW.row ->> 'closed';
+    INSERT OR REPLACE INTO tally_tally (order_id, version, taken, closed)
+        SELECT NEW.id, NEW.version, NEW.row ->> 'taken', NEW.row ->> 'closed';
 END;
 ";
     const CONSUMES: &'static [&'static str] = &["StockDecreased", "OutOfStock"];

@@ -1,0 +1,49 @@
+//! A schema that changed is a new version: two versions work side by side while one replaces the other, each with views
+//! and triggers of its own (docs/zero-downtime.md).
+#![allow(clippy::panic, reason = "tests")]
+
+use customer_center::MyPages;
+use delivery::Deliveries;
+use kernel::{Context, schema};
+use marketing::Marketing;
+use order::Orders;
+use payment::Payments;
+use product::Products;
+
+/// The schemas that were released: context, version, fingerprint.
+const RELEASED: [(&str, i64, u64); 6] = [
+    ("product", 2, 0),
+    ("order", 2, 0),
+    ("payment", 2, 0),
+    ("delivery", 2, 0),
+    ("marketing", 2, 0),
+    ("customer-center", 2, 0),
+];
+
+/// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), of what is no comment.
+fn fingerprint(sql: &[String]) -> u64 {
+    let lines = sql.iter().flat_map(|file| file.lines()).map(str::trim).filter(|line| !line.starts_with("--"));
+    lines
+        .flat_map(str::bytes)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+fn of<C: Context>() -> (&'static str, i64, u64) {
+    (C::NAME, C::SCHEMA_VERSION, fingerprint(&schema::<C>()))
+}
+
+#[test]
+fn a_schema_that_changed_has_a_version_of_its_own() {
+    let now =
+        [of::<Products>(), of::<Orders>(), of::<Payments>(), of::<Deliveries>(), of::<Marketing>(), of::<MyPages>()];
+    for ((name, version, found), released) in now.into_iter().zip(RELEASED) {
+        assert_eq!(
+            (name, version, found),
+            released,
+            "\nthe SQL of {name}, or the types of its events, changed since version {} was released, whose triggers stand in \
+             running databases. Give {name} the next `SCHEMA_VERSION` in its policy.rs, and write ({name:?}, {version}, \
+             {found:#018x}) with that version into RELEASED here. docs/zero-downtime.md says what may change.",
+            released.1
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The steps of docs/retention.md: the log's prefix goes elsewhere and comes back, and nobody misses it unawares.
+
+use rusqlite::{Connection, params};
+use std::time::Duration;
+use tests::{Json, Mode, Shop, UNDER_WAY, eventually, json, own};
+
+own!(the_prefix_of_the_log_is_archived_and_restored);
+
+fn the_prefix_of_the_log_is_archived_and_restored(mode: Mode) {
+    let shop = Shop::start(mode).open();
+    let kit = shop.kit(20);
+    let orders: Vec<_> = (0..5).map(|_| shop.order_under_way(&kit, 1)).collect();
+    let pages = || orders.iter().map(|order| shop.get(&format!("/mypages/{}", order.id)).is(200)).collect::<Vec<_>>();
+    let before = pages();
+    let end = eventually("everybody at the end", || {
+        let answer = shop.act("/catch-up").is(200);
+        let contexts = answer["contexts"].as_object().expect("contexts");
+        let cursors: Vec<i64> = contexts.values().filter_map(|at| at["cursor"].as_i64()).collect();
+        let end = cursors.iter().copied().min().expect("a cursor");
+        if cursors.iter().all(|cursor| *cursor == end) { Ok(end) } else { Err(answer) }
+    });
+
+    let mut archive: Vec<Json> = vec![];
+    loop {
+        let after = archive.last().map_or(0, |event| event["sequence"].as_i64().expect("a number"));
+        let page = shop.get(&format!("/events?limit=100&after={after}")).is(200);
+        archive.extend(page["items"].as_array().expect("items").clone());
+        if page["next"].is_null() {
+            break;
+        }
+    }
+    assert_eq!(archive.len() as i64, end);
+
+    let database = Connection::open(shop.database()).expect("the shop's SQLite file");
+    database.busy_timeout(Duration::from_secs(10)).expect("a time-out");
+    let delete = "DELETE FROM event WHERE seq <= ?";
+    assert!(database.execute(delete, [end]).is_err(), "nothing goes that is not marked");
+    database.execute("UPDATE log_archive SET archived_to = ?1 WHERE archived_to < ?1", [end]).expect("the mark");
+    assert_eq!(database.execute(delete, [end]).expect("the deletion") as i64, end);
+
+    // The shop goes on, with the old orders as well as with new ones.
+    assert_eq!(pages(), before);
+    shop.act(&format!("/orders/{}/cancel", orders[0].id)).is(200);
+    let new = shop.order_under_way(&kit, 1);
+    shop.wait_for(&new.id, &UNDER_WAY);
+    eventually("the cancelled order's kits are back", || match shop.stock(&kit) {
+        15 => Ok(()),
+        stock => Err(stock),
+    });
+    let gone = shop.get(&format!("/events?after={}", end - 1)).is(410);
+    assert_eq!(gone["archived_to"], end);
+    assert!(shop.get("/events").is(200)["items"][0]["sequence"].as_i64() > Some(end));
+    let refused = shop.act("/mypages/rebuild").is(409);
+    assert_eq!(refused["type"], "/problems/archived");
+
+    let restore =
+        "INSERT INTO event (seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data)
+        SELECT value ->> 'sequence', value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'subject',
+               value ->> 'time', value ->> 'correlationid', value ->> 'causationid', value ->> 'traceparent',
+               value -> 'data'
+        FROM json_each(?)";
+    database.execute(restore, params![json!(archive).to_string()]).expect("the events");
+    database.execute("UPDATE log_archive SET archived_to = 0", []).expect("the mark");
+    let shown = pages();
+    shop.act("/mypages/rebuild").is(200);
+    assert_eq!(pages(), shown, "a rebuild from the restored log comes to the same");
+    assert_eq!(shop.get("/events?after=0&limit=1").is(200)["items"][0], archive[0]);
+}
