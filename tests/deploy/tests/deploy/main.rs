@@ -9,5 +9,6 @@
 
 mod kubernetes;
 mod monitoring;
+mod rollout;
 mod schemas;
 mod workflows;
