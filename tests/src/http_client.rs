@@ -1,6 +1,7 @@
 //! A small blocking client. It checks what must hold for every answer.
 
 use crate::Json;
+use contract_tests::Api;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -105,6 +106,7 @@ impl Call<'_> {
         let answer =
             Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body };
         answer.check();
+        answer.check_contract();
         Ok(answer)
     }
 }
@@ -116,6 +118,14 @@ impl Answer {
         assert!(self.header("x-correlation-id").is_some_and(|id| !id.is_empty()), "no x-correlation-id: {self}");
         let json = if self.status < 400 { "application/json" } else { "application/problem+json" };
         assert_eq!(self.header("content-type"), Some(json), "{self}");
+    }
+
+    /// It is what `docs/openapi.yaml` promises for its route.
+    fn check_contract(&self) {
+        let (method, path) = self.what.split_once(' ').expect("a method and a path");
+        let header = |name: &str| self.header(name).map(str::to_owned);
+        let checked = Api::shop().check(method, path, self.status, header, &self.body);
+        checked.unwrap_or_else(|broken| panic!("{broken}\n{self}"));
     }
 
     /// A header.

@@ -11,6 +11,7 @@ mod bad_input;
 mod bells;
 mod breaker;
 mod chaos;
+mod contract;
 mod crash;
 mod idempotency;
 mod lists;
