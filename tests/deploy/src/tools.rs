@@ -29,6 +29,11 @@ impl Tool {
         Self::found("promtool", "the package `prometheus`", on_path("promtool"))
     }
 
+    /// `openssl`.
+    pub fn openssl() -> Option<Self> {
+        Self::found("openssl", "the package `openssl`", on_path("openssl"))
+    }
+
     /// `nginx`.
     pub fn nginx() -> Option<Self> {
         let path = on_path("nginx").or_else(|| existing("/usr/sbin/nginx".into()));

@@ -11,4 +11,5 @@ mod kubernetes;
 mod monitoring;
 mod rollout;
 mod schemas;
+mod token;
 mod workflows;
