@@ -70,9 +70,12 @@ impl Display for Facts {
     }
 }
 
+/// What [`shape`] tells: a path, the JSON type there, and the schema.
+pub type Seen<'a> = dyn FnMut(&str, &str, &Map<String, Value>) + 'a;
+
 /// The members of what a schema describes: path and type, and which of them are always there. The path begins with
 /// `prefix`; a list is `[]`.
-pub fn shape(document: &Value, schema: &Value, prefix: &str, seen: &mut dyn FnMut(&str, &str, &Map<String, Value>)) {
+pub fn shape(document: &Value, schema: &Value, prefix: &str, seen: &mut Seen<'_>) {
     let schema = resolved(document, schema);
     let members = schema.as_object().expect("a schema");
     if let Some(choices) = members.get("oneOf").and_then(Value::as_array) {

@@ -74,11 +74,16 @@ impl Tool {
         Some(Self { path, arguments: vec![] })
     }
 
+    /// To run it otherwise than by [`run`](Self::run).
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).current_dir(root());
+        command
+    }
+
     /// Runs it with these arguments.
     pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
-        let mut command = Command::new(&self.path);
-        command.args(&self.arguments).args(arguments).current_dir(root());
-        command.output().unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))
+        self.command().args(arguments).output().unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "whatever goes wrong here is a failed test"
 )]
 
+mod apart;
 mod kubernetes;
 mod monitoring;
 mod rollout;
