@@ -153,7 +153,8 @@ fn the_samples_of_the_events_fit_the_api() {
 /// What others rely on and what only adds something are told apart.
 #[test]
 fn breaking_and_additive_changes_are_told_apart() {
-    let changed = |change: &dyn Fn(&mut Value)| {
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let changed = |change: Change<'_>| {
         let mut document = Api::shop().document().clone();
         change(&mut document);
         Api::new(document).facts().since(&Api::shop().facts())
@@ -161,7 +162,7 @@ fn breaking_and_additive_changes_are_told_apart() {
     let schema = |name: &'static str, change: fn(&mut Value)| {
         move |it: &mut Value| change(&mut it["components"]["schemas"][name])
     };
-    let breaks: [(&str, &dyn Fn(&mut Value)); 8] = [
+    let breaks: [(&str, Change<'_>); 8] = [
         (
             "- GET /orders/{id} answers 200 .amount integer",
             &schema("Order", |it| drop(it["properties"].as_object_mut().unwrap().remove("amount"))),
@@ -198,7 +199,7 @@ fn breaking_and_additive_changes_are_told_apart() {
         let changes = changed(change);
         assert!(changes.breaking.contains(&line.to_owned()), "`{line}` is not said to break anybody: {changes:?}");
     }
-    let adds: [&dyn Fn(&mut Value); 5] = [
+    let adds: [Change<'_>; 5] = [
         &schema("Order", |it| it["properties"]["gift"] = json!({"type": "boolean"})),
         &schema("NewOrder", |it| it["properties"]["gift"] = json!({"type": "boolean"})),
         &schema("Order", |it| it["properties"]["status"]["enum"].as_array_mut().unwrap().push(json!("returned"))),

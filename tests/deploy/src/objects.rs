@@ -2,18 +2,25 @@
 
 use crate::{Tool, root, yaml};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// A Kubernetes object.
 pub type Object = Value;
 
 /// The objects of an overlay.
+#[derive(Clone)]
 pub struct Objects(pub Vec<Object>);
 
 impl Objects {
     /// What kustomize makes of a folder in `deploy/spinkube/overlays`; nothing without a kubectl.
     pub fn overlay(name: &str) -> Option<Self> {
-        Self::render(&root().join("deploy/spinkube/overlays").join(name).display().to_string())
+        static RENDERED: Mutex<BTreeMap<String, Option<Objects>>> = Mutex::new(BTreeMap::new());
+        let mut rendered = RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = || root().join("deploy/spinkube/overlays").join(name).display().to_string();
+        rendered.entry(name.to_owned()).or_insert_with(|| Self::render(&path())).clone()
     }
 
     /// What kustomize makes of a folder; nothing without a kubectl.
