@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tests::{CARD, Shop, json, shared, text, unique};
 
 /// Given by what an operator does, or in need of a fault; their own tests see them.
-const SEEN_ELSEWHERE: [&str; 4] = ["/dead-letters", "/health/", "/metrics", " 503"];
+const SEEN_ELSEWHERE: [&str; 4] = ["{id}/retry", "{id}/discard", " 503", " 410"];
 
 shared!(every_answer_of_the_contract_is_given);
 
@@ -64,6 +64,14 @@ fn every_answer_of_the_contract_is_given(shop: &Shop) {
     shop.get("/events?limit=100").is(200);
     shop.act("/catch-up").is(200);
     shop.act("/bell").is(202);
+    // For operators.
+    shop.get("/dead-letters").is(200);
+    shop.get("/dead-letters?context=nobody").problem(422);
+    shop.act("/dead-letters/product-0/retry").problem(404);
+    shop.post("/dead-letters/product-0/discard", &json!({"reason": "none"})).problem(404);
+    shop.get("/health/live").is(200);
+    shop.get("/health/ready").is(200);
+    assert_eq!(shop.get("/metrics").status, 200);
 
     let documented: BTreeSet<String> = documented().into_iter().collect();
     let seen = Api::shop().seen();

@@ -1,6 +1,7 @@
 //! The contexts apart, as the overlay `local-split` has them: each SpinApp is a process of the bundled host, run from the
 //! manifest that is derived for it and with the variables that the overlay sets; nginx leads to them as the Ingress says.
 
+use crate::monitoring::METRICS;
 use deploy_tests::{Objects, Tool, checks::NOT_PUBLIC, root, string};
 use serde_json::{Value, json};
 use std::{
@@ -207,6 +208,11 @@ fn the_contexts_apart_are_a_shop() {
         Some(10) => Ok(()),
         other => Err(format!("{other:?}")),
     });
+
+    // What the alerts and the dashboard go by is there.
+    let metrics = shop.at("mealkit-journal").raw("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let missing: Vec<_> = METRICS.iter().filter(|name| !metrics.contains(&format!("# TYPE {name} "))).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in {metrics}");
 
     // Each is reached by its fellows, on the private route, and by nobody through the gateway.
     assert_eq!(shop.at("mealkit-payment").call("POST", "/internal/charges").json(&json!({})).send().status, 400);

@@ -1,6 +1,6 @@
 //! `deploy/deploy.sh` with a kubectl that plays a cluster: it deploys, and goes back when the new images do not come up.
 
-use deploy_tests::{Tool, root};
+use deploy_tests::{Tool, root, yaml};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -21,7 +21,10 @@ shift 2
 echo "$*" >> calls
 case "$1" in
   get) if [[ "$2" == spinapps && -s image ]]; then echo "mealkit $(cat image)"; fi ;;
-  apply) grep -oE 'ghcr.io/me/mealkit@sha256:[0-9a-f]{64}' > image ;;
+  apply)
+    given=$(cat)
+    grep -oE 'ghcr.io/me/mealkit@sha256:[0-9a-f]{64}' <<<"$given" > image.new && mv image.new image
+    if [[ "$*" == *mealkit-drain* ]]; then echo "$given" > drain; fi ;;
   patch) grep -oE 'ghcr.io/me/mealkit@sha256:[0-9a-f]{64}' <<<"$*" > image ;;
   wait) [[ "$*" == *"$(cat image)"* ]] ;;
   rollout) ! grep -qF "$(cat image)" broken ;;
@@ -76,6 +79,15 @@ fn what_becomes_ready_stays() {
     assert!(fine, "{text}");
     assert_eq!(cluster.read("image"), NEW);
     assert!(!cluster.read("calls").contains("patch"), "it went back: {text}");
+    let drain = yaml(&cluster.read("drain")).remove(0);
+    assert_eq!(drain["metadata"]["name"], "mealkit");
+    let pod = &drain["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["name"], "mealkit", "the operator names the container after the app");
+    let seconds = |value: &serde_json::Value| value.as_u64().expect("seconds");
+    assert!(
+        seconds(&pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"])
+            < seconds(&pod["terminationGracePeriodSeconds"])
+    );
 }
 
 #[test]
