@@ -402,6 +402,7 @@ pub fn hardened(objects: &Objects) -> Complaints {
 
 /// Whether the name of the port of a SpinApp's pods is what policies and monitors name.
 pub fn monitors(objects: &Objects) -> Complaints {
-    let ports = objects.kind("PodMonitor").flat_map(|it| items(&it["spec"]["podMetricsEndpoints"]));
+    let own = objects.kind("PodMonitor").filter(|it| !is_of_others(&it["spec"]["selector"]));
+    let ports = own.flat_map(|it| items(&it["spec"]["podMetricsEndpoints"]));
     ports.filter(|it| it["port"] != HTTP_APP).map(|it| format!("a SpinApp's pod has no port {}", it["port"])).collect()
 }
