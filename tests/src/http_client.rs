@@ -97,36 +97,66 @@ impl Call<'_> {
     /// # Errors
     /// When the shop is gone.
     pub fn try_send(self) -> Result<Answer, ureq::Error> {
+        self.exchange().inspect(Answer::check)
+    }
+
+    /// The answer; none when the instance trapped before all of it was there: then the host answers in its place, or
+    /// the body is missing.
+    pub fn unless_trapped(self) -> Option<Answer> {
+        self.exchange().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
+    }
+
+    /// The answer as it is, if one comes: whether it is as it has to be says [`Answer::flaw`].
+    ///
+    /// # Errors
+    /// When the shop is gone.
+    pub fn exchange(self) -> Result<Answer, ureq::Error> {
         let agent = &self.client.agent;
         let mut response = match self.body {
             Some(body) => agent.run(self.request.body(body)?)?,
             None => agent.run(self.request.body(())?)?,
         };
         let body = response.body_mut().read_to_string()?;
-        let answer =
-            Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body };
-        answer.check();
-        answer.check_contract();
-        Ok(answer)
+        Ok(Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 }
 
 impl Answer {
-    /// What holds for every answer: it is no failure of ours, it is JSON, and it says which conversation it belongs to.
-    fn check(&self) {
-        assert!(self.status < 500 || self.status == 503, "{self}");
-        assert!(self.header("x-correlation-id").is_some_and(|id| !id.is_empty()), "no x-correlation-id: {self}");
+    /// What is wrong with it that may never be, whatever was asked: it is no failure of ours, it is JSON, and it says which
+    /// conversation it belongs to.
+    pub fn flaw(&self) -> Option<String> {
         let json = if self.status < 400 { "application/json" } else { "application/problem+json" };
-        let is_text = self.header("content-type").is_some_and(|it| it.starts_with("text/plain"));
-        assert!(is_text && self.what == "GET /metrics" || self.header("content-type") == Some(json), "{self}");
+        let flaw = if self.status >= 500 && self.status != 503 {
+            "a failure of ours"
+        } else if self.header("x-correlation-id").is_none_or(str::is_empty) {
+            "no x-correlation-id"
+        } else if self.header("content-type") != Some(json) && !self.is_text() {
+            "not JSON"
+        } else if self.status == 503 && self.header("retry-after").is_none() {
+            "a 503 that does not say when to come back"
+        } else {
+            return self.breach();
+        };
+        Some(format!("{flaw}: {self}"))
     }
 
-    /// It is what `docs/openapi.yaml` promises for its route.
-    fn check_contract(&self) {
-        let (method, path) = self.what.split_once(' ').expect("a method and a path");
+    /// The figures for Prometheus are the only answer that is no JSON.
+    fn is_text(&self) -> bool {
+        self.what == "GET /metrics" && self.header("content-type").is_some_and(|it| it.starts_with("text/plain"))
+    }
+
+    /// What of it is not as `docs/openapi.yaml` promises for its route.
+    fn breach(&self) -> Option<String> {
+        let (method, path) = self.what.split_once(' ')?;
         let header = |name: &str| self.header(name).map(str::to_owned);
         let checked = Api::shop().check(method, path, self.status, header, &self.body);
-        checked.unwrap_or_else(|broken| panic!("{broken}\n{self}"));
+        checked.err().map(|breach| format!("{breach}\n{self}"))
+    }
+
+    fn check(&self) {
+        if let Some(flaw) = self.flaw() {
+            panic!("{flaw}");
+        }
     }
 
     /// A header.

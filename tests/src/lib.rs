@@ -8,6 +8,8 @@
 //! | `MEALKIT_HOST` | what runs the app: `mealkit-host`, or `spin`; without it `target/release/mealkit-host` |
 //! | `MEALKIT_MANIFEST_HTTP` | the manifest for the tests without Redis; without it `spin.toml` with `bell=http` |
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
+//! | `MEALKIT_LIBSQL_URL` | a libSQL server with an empty database: the shops that tests share have their tables there |
+//! | `MEALKIT_SEED` | the seed of whatever is at random; each such test prints its own |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
 //! A test is a function of a running [`Shop`] that it shares with others ([`shared!`]), or of a [`Mode`] in which it
@@ -20,21 +22,46 @@
     reason = "a harness for tests: whatever goes wrong is a failed test"
 )]
 
+mod auditor;
+mod chance;
+mod clock;
+mod disk;
+mod fault;
+mod gateway;
+mod growth;
 mod http_client;
+mod load;
 mod log;
 mod process;
+mod proxy;
 mod redis;
+mod replica;
 mod run;
 mod sabotage;
+mod scene;
 mod shop;
+mod storm;
 mod story;
 mod wait;
 
+pub use auditor::{Kind, Report, Violation};
+pub use chance::{Chance, seed};
+pub use clock::Clock;
+pub use disk::Disk;
+pub use fault::{CHANNELS, Fault, Lock};
+pub use gateway::{Account, Books, Gateway, Mood, TOKEN};
+pub use growth::{MEMBERS, member_of_the_past};
 pub use http_client::{Answer, Call, Client};
+pub use load::{Entry, Ledger, Load, Price};
 pub use log::{Event, Events};
+pub use process::as_root;
+pub use proxy::Proxy;
 pub use redis::{Redis, Subscription};
-pub use run::{quiet_shop, run_on, run_own, run_shared};
-pub use shop::{Builder, Mode, Shop};
+pub use replica::Replica;
+pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared, say};
+pub use scene::{Outcome, Scene};
+pub use shop::{Builder, Front, Mode, Shop};
+pub use storm::{Sabotage, Storm};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};
 pub use wait::{all_at_once, eventually, throughout, within};
 

@@ -1,8 +1,10 @@
 //! Processes that end with us, whatever happens to us.
 
 use std::{
+    ffi::OsStr,
     fs::{File, OpenOptions},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -34,15 +36,20 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a process")
     }
 
     /// SIGTERM, and waits for its end.
-    pub(crate) fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        self.child.wait().expect("the end of a process")
     }
 
     /// SIGKILL.
@@ -61,12 +68,27 @@ impl Drop for Process {
     }
 }
 
+/// A program that only root may run: through `sudo` when we are not root ourselves.
+pub fn as_root(program: &str) -> Command {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);
+    let mut command = Command::new(if is_root { program } else { "sudo" });
+    if !is_root {
+        command.args(["-n", program]);
+    }
+    command
+}
+
 /// Kills the process when we are gone, and clears up: then the leash's standard input ends. Shared shops live in statics,
 /// which Rust does not drop, and a test run may be killed.
 fn leash(process: u32, folder: &Path) -> Child {
+    on_our_end("kill -9 \"$1\"; rm -rf \"$2\"", &[process.to_string().as_ref(), folder.as_os_str()])
+}
+
+/// Runs this in a shell when we are gone, however we went. Whoever kills what is returned calls it off.
+pub(crate) fn on_our_end(script: &str, arguments: &[&OsStr]) -> Child {
     Command::new("sh")
-        .args(["-c", "trap '' INT TERM; read _; kill -9 \"$1\"; rm -rf \"$2\"", "leash", &process.to_string()])
-        .arg(folder)
+        .args(["-c", &format!("trap '' INT TERM; read _; {script}"), "leash"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

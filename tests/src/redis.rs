@@ -4,15 +4,19 @@ use crate::{process::Process, within};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
+/// How long Redis may take to answer, and a message to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A `redis-server` on a free port that keeps nothing.
 pub struct Redis {
-    process: Process,
+    process: Option<Process>,
     port: u16,
+    directory: PathBuf,
 }
 
 impl Redis {
@@ -22,10 +26,15 @@ impl Redis {
     /// When `redis-server` is not installed.
     pub fn start(directory: &Path) -> Self {
         // Somebody may take the port between our asking and its listening.
-        (0..5).find_map(|_| Self::start_on(free_port(), directory)).expect("a redis-server on a free port")
+        let started = || {
+            let port = free_port();
+            Some((port, Self::start_on(port, directory)?))
+        };
+        let (port, process) = (0..5).find_map(|_| started()).expect("a redis-server on a free port");
+        Self { process: Some(process), port, directory: directory.to_owned() }
     }
 
-    fn start_on(port: u16, directory: &Path) -> Option<Self> {
+    fn start_on(port: u16, directory: &Path) -> Option<Process> {
         let mut command = Command::new("redis-server");
         command.current_dir(directory).args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(["--port", &port.to_string()]);
@@ -35,7 +44,12 @@ impl Redis {
             None => ping(port).then_some(true).ok_or("none"),
         });
         // Another's may have answered.
-        (up && process.ended().is_none()).then_some(Self { process, port })
+        (up && process.ended().is_none()).then_some(process)
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Where it is.
@@ -66,9 +80,34 @@ impl Redis {
         Subscription(connection)
     }
 
+    /// How many listen to a channel.
+    pub fn listeners(&self, channel: &str) -> usize {
+        let mut connection = Connection::open(self.port);
+        connection.send(&[b"PUBSUB", b"NUMSUB", channel.as_bytes()]);
+        assert_eq!(connection.line(), "*2");
+        connection.text();
+        connection.line().trim_start_matches(':').parse().expect("a number")
+    }
+
+    /// Breaks the connections of all who listen: what is published until they are back is lost.
+    pub fn drop_listeners(&self) {
+        let mut connection = Connection::open(self.port);
+        connection.send(&[b"CLIENT", b"KILL", b"TYPE", b"pubsub"]);
+        assert!(connection.line().starts_with(':'), "redis does not break connections");
+    }
+
     /// Takes it down.
-    pub fn kill(self) {
-        self.process.kill();
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Brings it up again where it was.
+    pub fn start_again(&mut self) {
+        // Its port may have gone to somebody's connection for a moment.
+        let started = || Self::start_on(self.port, &self.directory).ok_or("its port is taken");
+        self.process = Some(within(Duration::from_secs(60), "redis-server up again", started));
     }
 }
 
@@ -82,6 +121,14 @@ impl Subscription {
         assert_eq!(self.0.text(), "message");
         (self.0.text(), self.0.text())
     }
+
+    /// The next message, if one comes within this time.
+    pub fn try_message(&mut self, patience: Duration) -> Option<(String, String)> {
+        self.0.0.get_ref().set_read_timeout(Some(patience)).expect("a time-out");
+        let comes = self.0.0.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        self.0.0.get_ref().set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        comes.then(|| self.message())
+    }
 }
 
 /// As much of Redis' protocol as is needed here.
@@ -90,7 +137,7 @@ struct Connection(BufReader<TcpStream>);
 impl Connection {
     fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         Self(BufReader::new(stream))
     }
 
@@ -118,7 +165,7 @@ impl Connection {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 

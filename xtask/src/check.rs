@@ -15,7 +15,7 @@ pub fn run(project: &Project) -> Result<()> {
     step(cargo(project).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     wasm_target(project)?;
     let components = project.manifest.components()?;
-    let packages = components.iter().map(|it| it.package.as_str()).chain(["fixture"]);
+    let packages = components.iter().map(|it| it.package.as_str()).chain(["fixture", "newcomer"]);
     let mut clippy = cargo(project);
     clippy.args(["clippy", "--target", "wasm32-wasip2"]).args(packages.flat_map(|package| ["-p", package]));
     step(clippy.args(["--", "-D", "warnings"]))?;

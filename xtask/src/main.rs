@@ -16,6 +16,7 @@ mod project;
 mod redis;
 mod seed;
 mod spin;
+mod storm;
 mod test;
 mod up;
 
@@ -48,6 +49,8 @@ enum Command {
     Manifest(manifest::Derive),
     /// Measure the shop on the bundled host; it asserts nothing
     Bench(bench::Bench),
+    /// Attack the shop for a long time (--minutes N --seed S), and audit what is left
+    Storm(storm::Storm),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -70,5 +73,6 @@ async fn run(command: Command) -> Result<()> {
         Command::Test(test) => test.run(&project),
         Command::Manifest(derive) => derive.run(&project),
         Command::Bench(bench) => bench.run(&project).await,
+        Command::Storm(storm) => storm.run(&project),
     }
 }

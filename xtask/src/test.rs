@@ -42,7 +42,7 @@ impl Test {
     pub fn run(self, project: &Project) -> Result<()> {
         let start = Instant::now();
         let has_redis = check_redis()?;
-        let mut times = vec![("components and fixture", build::components(project, &["fixture"])?)];
+        let mut times = vec![("components", build::components(project, &["fixture", "newcomer"])?)];
         times.push(("host", build::host(project)?));
         let manifest = project.write_http_manifest()?;
 

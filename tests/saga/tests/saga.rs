@@ -266,7 +266,86 @@ fn every_compensation_may_be_heard_of_again_after_all_is_undone() {
     }
 }
 
+#[test]
+fn a_compensation_that_two_instances_do_at_once_is_done_once_and_leaves_a_clean_slate() {
+    for taken in 1..=undoable().len() {
+        for first in orders_of_reading() {
+            let mut shop = shop_after(&STEPS[..taken]);
+            shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
+            // Whoever reads, reads twice at once, again and again until nothing follows any more.
+            loop {
+                let head = shop.log.head();
+                for context in &first {
+                    let twice = [(); 2].map(|()| shop.read(context, usize::MAX));
+                    let idle = twice[0].units.is_empty();
+                    let committed = twice.map(|work| shop.commit(&work));
+                    assert!(idle || committed == [true, false], "{context} after {taken} steps: {committed:?}");
+                }
+                if shop.log.head() == head {
+                    break;
+                }
+            }
+            assert_clean_slate(&shop, Status::Cancelled);
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_twice_is_undone_once() {
+    for taken in 1..=undoable().len() {
+        for contexts in orders_of_reading() {
+            let mut shop = shop_with(STOCK);
+            for step in &STEPS[..taken] {
+                take(&mut shop, step);
+                // Once more, by the same way: nothing comes of it.
+                if step.whenever.is_empty() {
+                    let _ = shop.ask(&request(step));
+                } else {
+                    assert_eq!(types(&catch_up(&mut shop, step.context)), [""; 0], "{step:?}");
+                }
+            }
+            shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
+            shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
+            shop.come_to_rest(&contexts);
+            assert_clean_slate(&shop, Status::Cancelled);
+        }
+    }
+}
+
 // Failure at each step
+
+#[test]
+fn a_crash_at_each_step_and_each_compensation_loses_nothing() {
+    for taken in 1..=undoable().len() {
+        for contexts in orders_of_reading() {
+            let mut shop = shop_with(STOCK);
+            let crashes = |shop: &mut Shop, context: &'static str| {
+                // What was decided is gone with the instance; the next one reads the same again.
+                drop(shop.read(context, usize::MAX));
+                shop.catch_up(context);
+            };
+            for step in &STEPS[..taken] {
+                if step.whenever.is_empty() {
+                    drop(shop.decide(&request(step)).unwrap());
+                    shop.ask(&request(step)).unwrap();
+                } else {
+                    crashes(&mut shop, step.context);
+                }
+            }
+            let cancel = Ask::Cancel { order: samples::order_id() };
+            drop(shop.decide(&cancel).unwrap());
+            shop.ask(&cancel).unwrap();
+            loop {
+                let head = shop.log.head();
+                contexts.iter().for_each(|context| crashes(&mut shop, context));
+                if shop.log.head() == head {
+                    break;
+                }
+            }
+            assert_clean_slate(&shop, Status::Cancelled);
+        }
+    }
+}
 
 #[test]
 fn a_cancellation_after_each_step_unwinds_it_whoever_hears_of_it_first() {
