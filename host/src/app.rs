@@ -54,21 +54,37 @@ pub struct Loaded {
     pub pre: InstancePre<State>,
 }
 
+/// How far the end of the host is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    /// It is not asked for.
+    Serving,
+    /// Everything is still served, but whoever asks for readiness is told to send requests elsewhere.
+    Draining,
+    /// Nothing new is taken; what is in flight is finished.
+    Ending,
+}
+
 /// Told when the host ends.
 #[derive(Clone)]
-pub struct Shutdown(watch::Receiver<bool>);
+pub struct Shutdown(watch::Receiver<Phase>);
 
 impl Shutdown {
     /// And the switch that tells it.
-    pub fn new() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
+    pub fn new() -> (watch::Sender<Phase>, Self) {
+        let (sender, receiver) = watch::channel(Phase::Serving);
         (sender, Self(receiver))
     }
 
-    /// Returns when the shutdown has begun.
+    /// Whether requests should go elsewhere from now on.
+    pub fn is_announced(&self) -> bool {
+        *self.0.borrow() != Phase::Serving
+    }
+
+    /// Returns when the shutdown has begun, and nothing new is to be taken.
     pub async fn begun(&mut self) {
         // Without a sender the process is ending too.
-        let _ = self.0.wait_for(|begun| *begun).await;
+        let _ = self.0.wait_for(|phase| *phase == Phase::Ending).await;
     }
 }
 
@@ -80,6 +96,7 @@ impl App {
         variables: &Variables,
         config: &RuntimeConfig,
         logs: &Logs,
+        trap: Option<&str>,
         shutdown: Shutdown,
     ) -> Result<(Self, mpsc::Receiver<()>)> {
         let engine = engine()?;
@@ -110,6 +127,7 @@ impl App {
                 databases: databases.map(|label| (label.clone(), config.databases.get(label).cloned())).collect(),
                 stores: stores.map(|label| (label.clone(), config.stores.get(label).cloned())).collect(),
                 redis: redis.clone(),
+                trap: trap.map(Arc::from),
                 logs: logs.clone(),
             };
             configured.insert(id.clone(), (source.clone(), Arc::new(component)));

@@ -7,6 +7,9 @@ wasmtime::component::bindgen!({
     imports: {
         // Making its stream may fail, and it has no error to say so with.
         "spin:key-value/key-value.[method]store.get-keys": async | store | trappable,
+        // A test can ask for a trap there.
+        "spin:sqlite/sqlite.[method]connection.execute": async | trappable,
+        "spin:sqlite/sqlite.[method]connection.execute-async": async | store | trappable,
         default: async,
     },
     exports: { default: async },

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{CONNECTION, CONTENT_TYPE, HOST},
+    header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER},
     uri::{Authority, Scheme},
 };
 use http_body_util::{BodyExt, Empty, Full};
@@ -47,12 +47,17 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const WELL_KNOWN: &str = "/.well-known/spin/";
 
+/// Where the app says whether it is ready. When the host is about to end it answers there itself.
+const READY: &str = "/health/ready";
+
 /// Answers requests until the shutdown, then finishes those that are in flight.
 pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Routes, mut shutdown: Shutdown) {
     let routes = Arc::new(routes);
     let connections = GracefulShutdown::new();
     loop {
         let (stream, client) = tokio::select! {
+            // Whoever was let in by the kernel before the end is still answered.
+            biased;
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -69,7 +74,14 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Routes, mut shu
         let (app, routes) = (app.clone(), routes.clone());
         let service = service_fn(move |request| {
             let (app, routes) = (app.clone(), routes.clone());
-            async move { Ok::<_, Infallible>(handle(&app, &routes, request, client).await) }
+            async move {
+                let mut response = handle(&app, &routes, request, client).await;
+                if app.shutdown.is_announced() {
+                    // Requests that would come on this connection should go elsewhere too.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
@@ -92,6 +104,9 @@ async fn handle(app: &App, routes: &Routes, mut request: Request<Incoming>, clie
     let path = request.uri().path().to_string();
     if let Some(name) = path.strip_prefix(WELL_KNOWN) {
         return if name == "health" { text(StatusCode::OK, "OK") } else { empty(StatusCode::NOT_FOUND) };
+    }
+    if path == READY && app.shutdown.is_announced() {
+        return draining();
     }
     let Some((entry, rest)) = routes.find(&path) else {
         return empty(StatusCode::NOT_FOUND);
@@ -289,6 +304,23 @@ impl WorkerState for Reuse {
             ));
         }
     }
+}
+
+/// Nobody should send requests here any more.
+fn draining() -> Response<WasiBody> {
+    let correlation_id = format!("{:032x}", fastrand::u128(..));
+    let problem = format!(
+        r#"{{"type":"/problems/draining","title":"Service Unavailable","status":503,"detail":"This replica is about to end and finishes what it has begun.","correlation_id":"{correlation_id}"}}"#
+    );
+    let body = Full::new(Bytes::from(problem)).map_err(Error::from).boxed_unsync();
+    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Ok(correlation_id) = HeaderValue::try_from(correlation_id) {
+        headers.insert("x-correlation-id", correlation_id);
+    }
+    response
 }
 
 fn empty(status: StatusCode) -> Response<WasiBody> {

@@ -8,7 +8,8 @@
 //!
 //! Different from Spin, on purpose:
 //! - One process serves both triggers. Redis may be down at the start or go away: HTTP goes on, and the channels come back.
-//! - TCP_NODELAY is set. SIGTERM and Ctrl-C let requests and messages in flight finish, for up to ten seconds.
+//! - TCP_NODELAY is set. SIGTERM and Ctrl-C first make `GET /health/ready` answer 503 (for as long as `--drain` says), then let
+//!   requests and messages in flight finish, for up to ten seconds.
 //! - All instances share one connection per Redis address, which is found again after a restart.
 //! - No https, no `self` hosts, no `:param` routes, no other stores than SQLite files, no composition of components.
 //!
@@ -46,11 +47,10 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
-    time::Instant,
 };
 
 use crate::{
-    app::{App, Shutdown},
+    app::{App, Phase, Shutdown},
     http::Instances,
     logs::Logs,
     manifest::Manifest,
@@ -60,7 +60,7 @@ use crate::{
     variables::Variables,
 };
 
-/// How long requests and messages in flight may take when the host ends.
+/// How long requests and messages in flight may take when the host ends, after its drain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A small stand-in for the Spin CLI, for development and tests only. Use Spin in production.
@@ -94,6 +94,13 @@ struct Up {
     /// Where databases and key-value stores are
     #[arg(long)]
     runtime_config_file: Option<PathBuf>,
+    /// For tests: a statement trips over this text in one of its parameters, and the guest traps there as by a panic
+    #[arg(long, value_name = "TEXT")]
+    trap: Option<String>,
+    /// How many seconds to go on serving after SIGTERM while `GET /health/ready` answers 503, so that a proxy sends new
+    /// requests elsewhere before this stops listening. Give it longer than the proxy takes to notice
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    drain: Duration,
     /// Do not print what components print
     #[arg(short, long)]
     quiet: bool,
@@ -102,6 +109,11 @@ struct Up {
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
     Ok((name.to_string(), value.to_string()))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or("write it as seconds, such as 5 or 0.5".to_string())
 }
 
 #[tokio::main]
@@ -137,8 +149,9 @@ impl Up {
 
         let (switch, shutdown) = Shutdown::new();
         // Compiling takes all cores for a while; nothing else is there to be held up.
-        let (app, mut ended) = App::load(&manifest, &directory, &variables, &config, &logs, shutdown.clone())
-            .with_context(|| from.display().to_string())?;
+        let (app, mut ended) =
+            App::load(&manifest, &directory, &variables, &config, &logs, self.trap.as_deref(), shutdown.clone())
+                .with_context(|| from.display().to_string())?;
         let app = Arc::new(app);
 
         let mut callable = BTreeMap::new();
@@ -162,27 +175,31 @@ impl Up {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        switch.send_replace(true);
-        let drained = async {
-            let deadline = Instant::now() + PATIENCE;
-            let drained = tokio::time::timeout_at(deadline, async {
+        let finished = async {
+            switch.send_replace(Phase::Draining);
+            tokio::time::sleep(self.drain).await;
+            switch.send_replace(Phase::Ending);
+            let finished = tokio::time::timeout(PATIENCE, async {
                 while triggers.join_next().await.is_some() {}
                 // What guests still do after their answers.
                 app.wait_for_no_more();
                 ended.recv().await;
             });
-            if drained.await.is_err() {
+            if finished.await.is_err() {
                 logs.say("some requests or messages took too long and were dropped");
+                return 1;
             }
+            0
         };
-        tokio::select! {
-            () = drained => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        // Asked once more, it ends at once.
+        let status = tokio::select! {
+            status = finished => status,
+            _ = terminate.recv() => 1,
+            _ = interrupt.recv() => 1,
+        };
         logs.flush();
         // Not by returning: that would wait for statements that are still running.
-        std::process::exit(0);
+        std::process::exit(status);
     }
 }
 

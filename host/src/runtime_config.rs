@@ -6,17 +6,31 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::key_value::StoreFile;
 
-/// The files behind the labels.
+/// What is behind the labels.
 pub struct RuntimeConfig {
     /// `[sqlite_database.<label>]`
-    pub databases: BTreeMap<String, PathBuf>,
+    pub databases: BTreeMap<String, Location>,
     /// `[key_value_store.<label>]`
     pub stores: BTreeMap<String, Arc<StoreFile>>,
+}
+
+/// Where a database is.
+#[derive(Clone)]
+pub enum Location {
+    /// An SQLite file.
+    File(PathBuf),
+    /// A libSQL server.
+    LibSql {
+        /// `http://…` or `https://…`
+        url: String,
+        /// What the server knows us by; anything, if it asks for none.
+        token: String,
+    },
 }
 
 #[derive(Default, Deserialize)]
@@ -31,9 +45,21 @@ struct File {
 #[derive(Deserialize)]
 struct Backend {
     r#type: String,
-    path: Option<PathBuf>,
     #[serde(flatten)]
-    rest: toml::Table,
+    options: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Local {
+    path: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LibSql {
+    url: String,
+    token: String,
 }
 
 impl RuntimeConfig {
@@ -48,11 +74,23 @@ impl RuntimeConfig {
                 (file, path.parent().unwrap_or(Path::new("")).to_path_buf())
             }
         };
-        let mut databases = files("sqlite_database", file.sqlite_database, &base)?;
-        databases.entry("default".to_string()).or_insert_with(|| state_directory.join("sqlite_db.db"));
-        let mut stores = files("key_value_store", file.key_value_store, &base)?;
+        let mut databases = BTreeMap::new();
+        for (label, backend) in file.sqlite_database {
+            let location = backend.database(&base).with_context(|| format!("sqlite_database.{label}"))?;
+            databases.insert(label, location);
+        }
+        databases.entry("default".to_string()).or_insert_with(|| Location::File(state_directory.join("sqlite_db.db")));
+        let mut stores = BTreeMap::new();
+        for (label, backend) in file.key_value_store {
+            let path = backend.store(&base).with_context(|| format!("key_value_store.{label}"))?;
+            stores.insert(label, path);
+        }
         stores.entry("default".to_string()).or_insert_with(|| state_directory.join("sqlite_key_value.db"));
-        for file in databases.values().chain(stores.values()) {
+        let files = databases.values().filter_map(|location| match location {
+            Location::File(path) => Some(path),
+            Location::LibSql { .. } => None,
+        });
+        for file in files.chain(stores.values()) {
             if let Some(directory) = file.parent() {
                 std::fs::create_dir_all(directory)
                     .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
@@ -63,31 +101,36 @@ impl RuntimeConfig {
     }
 }
 
-fn files(kind: &str, backends: BTreeMap<String, Backend>, base: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    backends
-        .into_iter()
-        .map(|(label, backend)| {
-            let place = format!("{kind}.{label}");
-            ensure!(
-                backend.r#type == "spin",
-                "{place}: this host doesn't do the type `{}`, only `spin`",
-                backend.r#type
-            );
-            let unknown = backend.rest.keys().next();
-            ensure!(
-                unknown.is_none(),
-                "{place}: this host doesn't do `{}`, only `type` and `path`",
-                unknown.map_or("", String::as_str)
-            );
-            let path = backend.path.with_context(|| format!("{place}: give it a `path`"))?;
-            Ok((label, base.join(path)))
-        })
-        .collect()
+impl Backend {
+    fn database(self, base: &Path) -> Result<Location> {
+        match self.r#type.as_str() {
+            "spin" => self.file(base).map(Location::File),
+            "libsql" => {
+                let LibSql { url, token } = self.options.try_into()?;
+                ensure!(
+                    url.starts_with("http://") || url.starts_with("https://"),
+                    "libSQL is reached over http:// or https:// only, not at `{url}`"
+                );
+                Ok(Location::LibSql { url, token })
+            }
+            other => bail!("this host doesn't do the type `{other}`, only `spin` and `libsql`"),
+        }
+    }
+
+    fn store(self, base: &Path) -> Result<PathBuf> {
+        ensure!(self.r#type == "spin", "this host doesn't do the type `{}`, only `spin`", self.r#type);
+        self.file(base)
+    }
+
+    fn file(self, base: &Path) -> Result<PathBuf> {
+        let Local { path } = self.options.try_into()?;
+        Ok(base.join(path))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
 
@@ -102,15 +145,26 @@ mod tests {
     fn there_is_a_default_database_and_a_default_store() {
         let config = read("[sqlite_database.other]\ntype = \"spin\"\npath = \"other.db\"").unwrap();
         assert_eq!(config.databases.keys().collect::<Vec<_>>(), ["default", "other"]);
-        assert!(config.databases.get("other").unwrap().is_absolute());
+        assert!(matches!(config.databases.get("other").unwrap(), Location::File(path) if path.is_absolute()));
         assert!(config.stores.contains_key("default"));
+    }
+
+    #[test]
+    fn a_database_may_be_a_libsql_server() {
+        let config = "[sqlite_database.default]\ntype = \"libsql\"\nurl = \"http://db:8080\"\ntoken = \"secret\"";
+        let config = read(config).unwrap();
+        let Location::LibSql { url, token } = config.databases.get("default").unwrap() else { panic!("a file") };
+        assert_eq!((url.as_str(), token.as_str()), ("http://db:8080", "secret"));
     }
 
     #[test]
     fn what_it_does_not_do_is_refused_by_name() {
         for (toml, named) in [
             ("[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://x\"", "`redis`"),
-            ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"x\"\ntoken = \"x\"", "`libsql`"),
+            ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"libsql://x\"\ntoken = \"x\"", "`libsql://x`"),
+            ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"http://x\"", "`token`"),
+            ("[sqlite_database.default]\ntype = \"postgres\"", "`postgres`"),
+            ("[key_value_store.default]\ntype = \"libsql\"", "`libsql`"),
             ("[sqlite_database.a]\ntype = \"spin\"\npath = \"a\"\nmode = 1", "`mode`"),
             ("[llm_compute]\ntype = \"spin\"", "`llm_compute`"),
         ] {

@@ -1,28 +1,31 @@
-//! `spin:sqlite`: every open is a connection of its own to the file of its label.
+//! `spin:sqlite`: every open is a connection of its own to the file or the libSQL server of its label.
 
+mod remote;
 mod statement;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use tokio::runtime::Handle;
 use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
 
-use self::statement::{Outcome, Rows, Statement, Stuck};
+use self::statement::{Outcome, Rows, Sender, Statement, Stuck};
 use crate::{
     bindings::spin::sqlite::sqlite::{
         Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
     },
     logs::Logs,
+    runtime_config::Location,
     state::{Component, State},
 };
 
 /// The databases that a component was granted; `None`: there is no such database.
-pub type Databases = BTreeMap<String, Option<PathBuf>>;
+pub type Databases = BTreeMap<String, Option<Location>>;
 
 /// How many statements a connection keeps prepared.
 const PREPARED_STATEMENTS: usize = 128;
@@ -37,7 +40,7 @@ const PATIENCE_OF_RESULT: Duration = Duration::from_secs(1);
 pub struct Connection(Arc<Database>);
 
 struct Database {
-    sqlite: Mutex<rusqlite::Connection>,
+    backend: Backend,
     /// The statement that was started last: the next one waits for its end.
     last: Mutex<Option<Arc<Statement>>>,
     /// Changes and rowid, as the last statement left them.
@@ -46,25 +49,66 @@ struct Database {
     logs: Logs,
 }
 
+/// What runs the statements.
+enum Backend {
+    File(Mutex<rusqlite::Connection>),
+    LibSql(libsql::Connection),
+}
+
+impl Backend {
+    async fn connect(location: Location) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => {
+                let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
+                Ok(Self::File(Mutex::new(sqlite)))
+            }
+            Location::LibSql { url, token } => remote::connect(url, token).await.map(Self::LibSql),
+        }
+    }
+
+    /// Runs a statement, in this thread.
+    fn run(
+        &self,
+        text: &str,
+        parameters: Vec<Value>,
+        sender: &mut Sender<'_>,
+        outcome: &Mutex<Outcome>,
+    ) -> Result<(), Error> {
+        let set = |new| *outcome.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        match self {
+            Self::File(sqlite) => {
+                let sqlite = sqlite.lock().unwrap_or_else(PoisonError::into_inner);
+                let result = statement::execute(&sqlite, text, parameters, sender);
+                set(Outcome { changes: sqlite.changes(), last_insert_rowid: sqlite.last_insert_rowid() });
+                result
+            }
+            Self::LibSql(server) => {
+                let result = Handle::current().block_on(remote::execute(server, text, parameters, sender));
+                set(Outcome { changes: server.changes(), last_insert_rowid: server.last_insert_rowid() });
+                result
+            }
+        }
+    }
+}
+
 impl Connection {
     async fn open(component: &Arc<Component>, label: &str) -> Result<Self, Error> {
-        let Some(path) = component.databases.get(label) else {
+        let Some(location) = component.databases.get(label) else {
             component.logs.say(format!(
                 "component `{}` may not open the database `{label}`: add it to sqlite_databases",
                 component.id
             ));
             return Err(Error::AccessDenied);
         };
-        let Some(path) = path.clone() else {
+        let Some(location) = location.clone() else {
             component.logs.say(format!(
                 "component `{}`: there is no database `{label}`: configure [sqlite_database.{label}] in the runtime config",
                 component.id
             ));
             return Err(Error::NoSuchDatabase);
         };
-        let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
         Ok(Self(Arc::new(Database {
-            sqlite: Mutex::new(sqlite),
+            backend: Backend::connect(location).await?,
             last: Mutex::default(),
             outcome: Mutex::default(),
             component: component.id.clone(),
@@ -78,16 +122,21 @@ impl Connection {
         self.next(Some(&statement)).await?;
         let database = self.0.clone();
         tokio::task::spawn_blocking(move || {
-            statement.run(|sender| {
-                let sqlite = database.sqlite.lock().unwrap_or_else(PoisonError::into_inner);
-                let result = statement::execute(&sqlite, &text, parameters, sender);
-                *database.outcome.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Outcome { changes: sqlite.changes(), last_insert_rowid: sqlite.last_insert_rowid() };
-                result
-            });
+            statement.run(|sender| database.backend.run(&text, parameters, sender, &database.outcome));
         });
         let columns = rows.started().await;
         Ok((columns, rows))
+    }
+
+    /// Runs a statement to its end.
+    async fn collect(&self, text: String, parameters: Vec<Value>) -> Result<QueryResult, Error> {
+        let (columns, mut unread) = self.start(text, parameters).await?;
+        let mut rows: Vec<RowResult> = Vec::new();
+        while let Some(more) = unread.read().await {
+            rows.extend(more);
+        }
+        unread.statement().result()?;
+        Ok(QueryResult { columns, rows })
     }
 
     /// Waits for the end of the last statement and takes its place. On Spin this would wait forever if nobody reads that
@@ -158,6 +207,14 @@ fn connect(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     Ok(sqlite)
 }
 
+/// As a panic of the guest at this statement would, if a test asked for it.
+fn trap_if_asked(component: &Component, parameters: &[Value]) -> wasmtime::Result<()> {
+    let Some(text) = &component.trap else { return Ok(()) };
+    let contains = |value: &Value| matches!(value, Value::Text(value) if value.contains(&**text));
+    wasmtime::ensure!(!parameters.iter().any(contains), "a statement trapped on `{text}`, as asked with --trap");
+    Ok(())
+}
+
 fn io(error: impl std::fmt::Display) -> Error {
     Error::Io(error.to_string())
 }
@@ -185,15 +242,12 @@ impl HostConnection for State {
         this: Resource<Connection>,
         text: String,
         parameters: Vec<Value>,
-    ) -> Result<QueryResult, Error> {
-        let connection = self.connection(&this)?;
-        let (columns, mut unread) = connection.start(text, parameters).await?;
-        let mut rows: Vec<RowResult> = Vec::new();
-        while let Some(more) = unread.read().await {
-            rows.extend(more);
-        }
-        unread.statement().result()?;
-        Ok(QueryResult { columns, rows })
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        trap_if_asked(&self.component, &parameters)?;
+        Ok(match self.connection(&this) {
+            Ok(connection) => connection.collect(text, parameters).await,
+            Err(error) => Err(error),
+        })
     }
 
     async fn changes(&mut self, this: Resource<Connection>) -> u64 {
@@ -228,18 +282,23 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         this: Resource<Connection>,
         text: String,
         parameters: Vec<Value>,
-    ) -> Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error> {
-        let connection = connection(accessor, &this)?;
-        let (columns, rows) = connection.start(text, parameters).await?;
+    ) -> wasmtime::Result<Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>> {
+        accessor.with(|mut access| trap_if_asked(&access.get().component, &parameters))?;
+        let connection = match connection(accessor, &this) {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (columns, rows) = match connection.start(text, parameters).await {
+            Ok(started) => started,
+            Err(error) => return Ok(Err(error)),
+        };
         let statement = rows.statement().clone();
-        accessor
-            .with(|mut access| {
-                let rows = StreamReader::new(&mut access, rows)?;
-                let result = async move { wasmtime::error::Ok(connection.result(statement).await) };
-                let result = FutureReader::new(&mut access, result)?;
-                wasmtime::error::Ok((columns, rows, result))
-            })
-            .map_err(io)
+        accessor.with(|mut access| {
+            let rows = StreamReader::new(&mut access, rows)?;
+            let result = async move { wasmtime::error::Ok(connection.result(statement).await) };
+            let result = FutureReader::new(&mut access, result)?;
+            Ok(Ok((columns, rows, result)))
+        })
     }
 
     async fn changes_async(accessor: &Accessor<T, Self>, this: Resource<Connection>) -> u64 {

@@ -27,6 +27,8 @@ pub struct Component {
     pub stores: KeyValueStores,
     /// The connections to Redis, which all components share.
     pub redis: Arc<SharedConnections>,
+    /// A statement with this text in a parameter traps; for tests.
+    pub trap: Option<Arc<str>>,
     /// Where its output goes.
     pub logs: Logs,
 }

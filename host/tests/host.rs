@@ -259,6 +259,20 @@ fn an_instance_is_reused_and_a_panic_ends_it_with_its_requests() {
 }
 
 #[test]
+fn a_statement_with_the_text_of_trap_ends_its_instance_and_does_not_run() {
+    let host = Host::start(ONE, &["--trap", "poison"]);
+    host.ok("/fixture/insert?note=food");
+    let slow = host.get_later("/fixture/slow");
+    host.wait_for("slow has started");
+    assert_eq!(host.get("/fixture/insert?note=some+poison").0, 500);
+    assert_eq!(slow.join().unwrap().unwrap().0, 500, "it was in flight on the same instance");
+    host.wait_for("component `fixture`: an instance ended");
+    host.wait_for("a statement trapped on `poison`");
+    assert_eq!(host.ok("/fixture/count"), "1", "a fresh instance");
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(1)]");
+}
+
+#[test]
 fn an_instance_serves_128_requests_and_ends_after_a_second_without_any() {
     let host = Host::start(ONE, &[]);
     for n in 1..=128 {
@@ -282,6 +296,40 @@ fn a_request_in_flight_finishes_when_the_host_is_asked_to_end() {
     assert_eq!(slow.join().unwrap().unwrap(), (200, "slow has ended".to_string()));
     assert!(host.ended().success());
     host.wait_for("spawned work is done");
+}
+
+#[test]
+fn a_host_that_drains_is_not_ready_but_serves_until_it_ends() {
+    let mut host = Host::start(&ONE.replace("/fixture/...", "/..."), &["--drain", "3"]);
+    assert_eq!(host.get("/health/ready").0, 502, "it is the component that answers");
+    let slow = host.get_later("/slow");
+    host.wait_for("slow has started");
+    let mut kept = host.connect();
+    assert_eq!(kept.get("/count").0, 200);
+    host.terminate();
+    wait_until("it is not ready", Duration::from_secs(2), || host.get("/health/ready").0 == 503);
+    let (_, body) = host.get("/health/ready");
+    assert!(body.starts_with(r#"{"type":"/problems/draining""#), "{body}");
+    // New connections are served, and those that are kept alive once more.
+    host.ok("/count");
+    let (status, head) = kept.get("/count");
+    assert!(status == 200 && head.contains("connection: close"), "{head}");
+    assert_eq!(slow.join().unwrap().unwrap(), (200, "slow has ended".to_string()));
+    host.ok("/spawn");
+    assert!(host.ended().success());
+    host.wait_for("spawned work is done");
+}
+
+#[test]
+fn asked_twice_it_ends_at_once() {
+    let mut host = Host::start(ONE, &["--drain", "3600"]);
+    let slow = host.get_later("/fixture/slow");
+    host.wait_for("slow has started");
+    host.terminate();
+    wait_until("it is not ready", Duration::from_secs(2), || host.get("/health/ready").0 == 503);
+    host.terminate();
+    assert!(!host.ended().success(), "what was in flight was dropped");
+    assert!(slow.join().unwrap().is_err());
 }
 
 #[test]

@@ -96,11 +96,13 @@ impl Call<'_> {
     /// # Errors
     /// When the shop is gone.
     pub fn try_send(self) -> Result<Answer, ureq::Error> {
-        let answer = self.exchange()?;
-        if let Some(flaw) = answer.flaw() {
-            panic!("{flaw}");
-        }
-        Ok(answer)
+        self.exchange().inspect(Answer::check)
+    }
+
+    /// The answer; none when the instance trapped before all of it was there: then the host answers in its place, or
+    /// the body is missing.
+    pub fn unless_trapped(self) -> Option<Answer> {
+        self.exchange().ok().filter(|answer| !answer.body.is_empty()).inspect(Answer::check)
     }
 
     /// The answer as it is, if one comes: whether it is as it has to be says [`Answer::flaw`].
@@ -135,6 +137,12 @@ impl Answer {
             return None;
         };
         Some(format!("{flaw}: {self}"))
+    }
+
+    fn check(&self) {
+        if let Some(flaw) = self.flaw() {
+            panic!("{flaw}");
+        }
     }
 
     /// A header.

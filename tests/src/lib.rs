@@ -8,6 +8,7 @@
 //! | `MEALKIT_HOST` | what runs the app: `mealkit-host`, or `spin`; without it `target/release/mealkit-host` |
 //! | `MEALKIT_MANIFEST_HTTP` | the manifest for the tests without Redis; without it `spin.toml` with `bell=http` |
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
+//! | `MEALKIT_LIBSQL_URL` | a libSQL server with an empty database: the shops that tests share have their tables there |
 //! | `MEALKIT_SEED` | the seed of whatever is at random; each such test prints its own |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
@@ -32,7 +33,9 @@ mod http_client;
 mod load;
 mod log;
 mod process;
+mod proxy;
 mod redis;
+mod replica;
 mod run;
 mod sabotage;
 mod scene;
@@ -52,8 +55,10 @@ pub use http_client::{Answer, Call, Client};
 pub use load::{Entry, Ledger, Load, Price};
 pub use log::{Event, Events};
 pub use process::as_root;
+pub use proxy::Proxy;
 pub use redis::{Redis, Subscription};
-pub use run::{quiet_shop, run_on, run_own, run_shared, say};
+pub use replica::Replica;
+pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared, say};
 pub use scene::{Outcome, Scene};
 pub use shop::{Builder, Front, Mode, Shop};
 pub use storm::{Sabotage, Storm};

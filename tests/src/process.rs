@@ -47,9 +47,9 @@ impl Process {
     }
 
     /// SIGTERM, and waits for its end.
-    pub(crate) fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        self.child.wait().expect("the end of a process")
     }
 
     /// SIGKILL.

@@ -34,6 +34,15 @@ pub fn run_own(mode: Mode, test: fn(Mode)) {
     test(mode);
 }
 
+/// Whether the app runs on `mealkit-host`, which can be asked for faults; says what is skipped on any other.
+pub fn on_our_host() -> bool {
+    let other = std::env::var_os("MEALKIT_HOST").filter(|host| !host.to_string_lossy().ends_with("mealkit-host"));
+    if let Some(other) = &other {
+        say(&format!("skipped: {} cannot play this fault, only mealkit-host can", other.display()));
+    }
+    other.is_none()
+}
+
 /// A shop where nobody does anything but what the caller does; the one at `MEALKIT_URL`, if it is given.
 pub fn quiet_shop() -> Shop {
     match std::env::var("MEALKIT_URL") {
@@ -70,7 +79,12 @@ fn shared(mode: Mode) -> Arc<Shop> {
         Mode::Http => &OVER_HTTP,
     };
     let mut shop = shop.lock().unwrap_or_else(PoisonError::into_inner);
-    shop.get_or_insert_with(|| Arc::new(Shop::start(mode).open())).clone()
+    let start = || {
+        let shop = Shop::start(mode);
+        // Those of both modes share the database then, as replicas do.
+        Arc::new(std::env::var("MEALKIT_LIBSQL_URL").iter().fold(shop, |shop, url| shop.libsql(url)).open())
+    };
+    shop.get_or_insert_with(start).clone()
 }
 
 /// A shop of its own tells its last words when it is dropped; a shared one lives on.

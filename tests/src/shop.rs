@@ -29,12 +29,26 @@ pub struct Builder {
     mode: Mode,
     replicas: usize,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    libsql: Option<String>,
     environment: Vec<(String, OsString)>,
     disk: Option<Disk>,
     manifest: Option<PathBuf>,
 }
 
 impl Builder {
+    /// With its database on a libSQL server, which it may share with other shops.
+    pub fn libsql(mut self, url: &str) -> Self {
+        self.libsql = Some(url.to_owned());
+        self
+    }
+
+    /// Adds an argument to the command line; only for what `mealkit-host` alone can do.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// Sets a variable of the app.
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         set(&mut self.variables, name, &value.to_string());
@@ -86,7 +100,15 @@ impl Builder {
             Mode::Redis => root().join("spin.toml"),
             Mode::Http => manifest_without_redis().unwrap_or(root().join("spin.toml")),
         };
+        let mut arguments = self.arguments;
+        if let Some(url) = self.libsql {
+            let config = directory.path().join("runtime.toml");
+            let database = format!("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"{url}\"\ntoken = \"none\"\n");
+            std::fs::write(&config, database).expect("a runtime config");
+            arguments.extend(["--runtime-config-file".into(), config.to_string_lossy().into_owned()]);
+        }
         let own = Own {
+            arguments,
             apps: (0..self.replicas).map(|_| None).collect(),
             redis,
             variables,
@@ -125,6 +147,7 @@ struct Own {
     apps: Vec<Option<Process>>,
     redis: Option<Redis>,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
     environment: Vec<(String, OsString)>,
     manifest: PathBuf,
     disk: Option<Disk>,
@@ -134,7 +157,16 @@ struct Own {
 impl Shop {
     /// A shop of the test's own.
     pub fn start(mode: Mode) -> Builder {
-        Builder { mode, replicas: 1, variables: vec![], environment: vec![], disk: None, manifest: None }
+        Builder {
+            mode,
+            replicas: 1,
+            variables: vec![],
+            arguments: vec![],
+            libsql: None,
+            environment: vec![],
+            disk: None,
+            manifest: None,
+        }
     }
 
     /// One that somebody else started.
@@ -318,7 +350,7 @@ impl Own {
         let _ = std::fs::remove_file(directory.join(&output));
         let mut command = Command::new(host());
         command.arg("up").arg("-f").arg(&self.manifest).args(["--listen", "127.0.0.1:0"]);
-        command.arg("--state-dir").arg(self.state()).current_dir(root());
+        command.arg("--state-dir").arg(self.state()).args(&self.arguments).current_dir(root());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
@@ -350,11 +382,11 @@ fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
     variables.push((name.into(), value.into()));
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-fn host() -> PathBuf {
+pub(crate) fn host() -> PathBuf {
     let host =
         std::env::var_os("MEALKIT_HOST").map_or_else(|| root().join("target/release/mealkit-host"), PathBuf::from);
     let is_path = host.components().count() > 1;

@@ -47,7 +47,16 @@ pub fn jitter(pause: Duration) -> Duration {
 }
 
 fn classify(message: String) -> DatabaseError {
-    const UNAVAILABLE: [&str; 4] = ["full", "readonly", "disk I/O error", "unable to open"];
+    const UNAVAILABLE: [&str; 7] = [
+        "full",
+        "readonly",
+        "disk I/O error",
+        "unable to open",
+        // A libSQL server that is away, has no connection left, or has given this one up.
+        "http error",
+        "Timed out while opening",
+        "STREAM_EXPIRED",
+    ];
     if UNAVAILABLE.iter().any(|sign| message.contains(sign)) {
         DatabaseError::Unavailable(message)
     } else {

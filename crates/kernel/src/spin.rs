@@ -19,7 +19,10 @@ use spin_sdk::{
 use std::{
     any::Any,
     cell::RefCell,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -27,6 +30,9 @@ use std::{
 #[derive(Default)]
 struct Spin {
     databases: Pool<sqlite::Connection>,
+    /// Whether the database is on a libSQL server. It has few connections for all, and ends those that idle: there, none
+    /// is kept.
+    on_server: AtomicBool,
     stores: Pool<key_value::Store>,
     redis: Pool<redis::Connection>,
 }
@@ -66,9 +72,13 @@ impl Platform for Spin {
                 Some(connection) => connection,
                 None => {
                     let connection = sqlite::Connection::open_default().await.map_err(message)?;
-                    // We wait for the lock ourselves, without blocking a thread (see `database`). A hint: libSQL's server
-                    // has no such setting and refuses it.
-                    let _ = run(&connection, "PRAGMA busy_timeout = 0", vec![]).await;
+                    // We wait for the lock ourselves, without blocking a thread (see `database`). Only a libSQL server
+                    // refuses this: it has no such setting.
+                    if !self.on_server.load(Relaxed)
+                        && run(&connection, "PRAGMA busy_timeout = 0", vec![]).await.is_err()
+                    {
+                        self.on_server.store(true, Relaxed);
+                    }
                     connection
                 }
             };
@@ -76,6 +86,7 @@ impl Platform for Spin {
             match &rows {
                 // A file that could not be written when it was opened stays so for the connection's life.
                 Err(message) if message.contains("readonly") || message.contains("I/O") => self.databases.empty(),
+                _ if self.on_server.load(Relaxed) => {}
                 _ => self.databases.put(connection),
             }
             rows

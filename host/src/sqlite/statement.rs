@@ -173,11 +173,13 @@ pub struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn columns(&self, columns: Vec<String>) {
+    /// The names of the columns, before the first row.
+    pub fn columns(&self, columns: Vec<String>) {
         self.statement.progress().columns = columns;
     }
 
-    fn send(&mut self, row: RowResult) -> Result<(), Error> {
+    /// The next row. Waits while the reader is far behind.
+    pub fn send(&mut self, row: RowResult) -> Result<(), Error> {
         self.batch.push(row);
         if self.batch.len() >= BATCH || self.since.elapsed() > BATCH_TIME { self.flush() } else { Ok(()) }
     }

@@ -129,6 +129,13 @@ impl Host {
         std::thread::spawn(move || request(&address, &path, "localhost"))
     }
 
+    /// A connection that is kept alive.
+    pub fn connect(&self) -> Kept {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Kept(BufReader::new(stream))
+    }
+
     /// Asks it to end.
     pub fn terminate(&self) {
         let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
@@ -183,6 +190,23 @@ fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
             writeln!(output.lock().unwrap(), "{line}").unwrap();
         }
     });
+}
+
+/// A connection to a host for one request after the other.
+pub struct Kept(BufReader<TcpStream>);
+
+impl Kept {
+    /// The status and the head of an answer.
+    pub fn get(&mut self, path: &str) -> (u16, String) {
+        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        // All that the fixture answers comes in chunks; the last one is empty.
+        while !answer.ends_with("\r\n0\r\n\r\n") {
+            assert_ne!(self.0.read_line(&mut answer).unwrap(), 0, "{answer}");
+        }
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap(), answer)
+    }
 }
 
 fn request(address: &str, path: &str, host: &str) -> std::io::Result<(u16, String)> {

@@ -381,7 +381,9 @@ fn a_card_number_is_nowhere_to_be_seen(shop: &Shop) {
         assert!(!text.contains("510510510510"), "{text}");
     }
     if shop.is_own() {
-        assert!(is_anywhere(shop.folder(), b"**** 5100"));
+        // On a libSQL server the rows are elsewhere.
+        let has_rows = std::env::var_os("MEALKIT_LIBSQL_URL").is_none();
+        assert!(!has_rows || is_anywhere(shop.folder(), b"**** 5100"));
         assert!(!is_anywhere(shop.folder(), card.as_bytes()), "in a file of the shop");
     }
 }

@@ -1,0 +1,198 @@
+//! What the shop asks of a database, asked of libSQL's own engine: every table, view and trigger, and each condition of
+//! the unit of work (`sql/context.sql`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "whatever goes wrong here is a failed test")]
+
+use libsql::{Builder, Connection, params};
+use serde_json::{Value as Json, json};
+
+const LOG: &str = include_str!("../../../sql/log.sql");
+const CONTEXT: &str = include_str!("../../../sql/context.sql");
+const CONTEXTS: [(&str, &str); 6] = [
+    ("customer_center", include_str!("../../../sql/customer_center.sql")),
+    ("delivery", include_str!("../../../sql/delivery.sql")),
+    ("marketing", include_str!("../../../sql/marketing.sql")),
+    ("order", include_str!("../../../sql/order.sql")),
+    ("payment", include_str!("../../../sql/payment.sql")),
+    ("product", include_str!("../../../sql/product.sql")),
+];
+
+/// A shop's database, with everything that the components make at their first request, made twice.
+async fn shop() -> Connection {
+    let connection = Builder::new_local(":memory:").build().await.unwrap().connect().unwrap();
+    for _ in 0..2 {
+        migrate(&connection, LOG).await;
+        for (name, own) in CONTEXTS {
+            for file in [own, CONTEXT] {
+                let file = file.replace("{context}", name).replace("{version}", "1");
+                migrate(&connection, &file.replace("{watched}", "'OrderPlaced', 'OrderCancelled'")).await;
+            }
+        }
+    }
+    connection
+}
+
+/// Runs the statements of a file, one by one as the kernel does. A trigger ends with `END;`, any other with the first `;`
+/// at the end of a line.
+async fn migrate(connection: &Connection, file: &str) {
+    let mut statement = String::new();
+    for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with("--")) {
+        statement += line;
+        statement.push('\n');
+        if line.ends_with(';') && (line == "END;" || !statement.starts_with("CREATE TRIGGER")) {
+            match connection.execute(&std::mem::take(&mut statement), ()).await {
+                Err(error) if error.to_string().contains("duplicate column name") => {}
+                done => drop(done.unwrap()),
+            }
+        }
+    }
+    assert_eq!(statement, "");
+}
+
+/// Inserts these units of delivery in one statement, the kernel's; returns which of them were committed.
+async fn commit(connection: &Connection, units: Json) -> libsql::Result<Vec<i64>> {
+    let sql = "INSERT INTO delivery_commit_v1 SELECT key, value ->> 'subject', value ->> 'seen', \
+        value ->> 'from_position', value ->> 'to_position', value ->> 'batch', value ->> 'follows', \
+        value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', value -> 'events' \
+        FROM json_each(?) RETURNING unit";
+    integers(connection, sql, &units.to_string()).await
+}
+
+async fn integers(connection: &Connection, sql: &str, parameter: &str) -> libsql::Result<Vec<i64>> {
+    let mut rows = connection.query(sql, params![parameter]).await?;
+    let mut found = vec![];
+    while let Some(row) = rows.next().await? {
+        found.push(row.get(0)?);
+    }
+    Ok(found)
+}
+
+async fn integer(connection: &Connection, sql: &str) -> i64 {
+    integers(connection, &format!("SELECT ({sql}) WHERE ?1 = ''"), "").await.unwrap()[0]
+}
+
+fn row(order_id: &str, version: i64) -> Json {
+    json!([{"kind": "delivery", "id": order_id, "version": version, "row": {
+        "order_id": order_id, "delivery_id": format!("delivery of {order_id}"), "member_id": "hana",
+        "address": "Seoul", "status": "requested", "stocked": false, "created_at": "now", "updated_at": "now"}}])
+}
+
+fn event(id: &str, order_id: &str) -> Json {
+    json!([{"id": id, "source": "/mealkit/order", "type": "OrderPlaced", "subject": order_id, "time": "now",
+        "correlation_id": order_id, "causation_id": "c", "traceparent": "t", "data": {"order_id": order_id}}])
+}
+
+#[tokio::test]
+async fn state_and_events_are_written_together() {
+    let shop = shop().await;
+    let unit = json!([{"rows": row("a", 1), "events": event("1", "a")}]);
+    assert_eq!(commit(&shop, unit).await.unwrap(), [0]);
+    assert_eq!(
+        integer(&shop, "SELECT version FROM delivery_row_v1 WHERE row ->> 'delivery_id' = 'delivery of a'").await,
+        1
+    );
+    assert_eq!(integer(&shop, "SELECT seq FROM event WHERE data ->> 'order_id' = 'a'").await, 1);
+}
+
+#[tokio::test]
+async fn an_unseen_event_about_the_order_skips_the_unit() {
+    let shop = shop().await;
+    commit(&shop, json!([{"events": event("1", "a")}])).await.unwrap();
+    let unit = |order_id: &str, seen: i64| json!([{"subject": order_id, "seen": seen, "rows": row(order_id, 1)}]);
+    assert!(commit(&shop, unit("a", 0)).await.unwrap().is_empty());
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 0);
+    assert_eq!(commit(&shop, unit("a", 1)).await.unwrap(), [0], "seen");
+    assert_eq!(commit(&shop, unit("b", 0)).await.unwrap(), [0], "about another order");
+}
+
+#[tokio::test]
+async fn a_skipped_unit_stops_those_behind_it_on_the_same_cursor() {
+    let shop = shop().await;
+    let step = |from: i64, rows: Json| json!({"from_position": from, "to_position": from + 1, "rows": rows});
+    let units = json!([step(0, row("a", 1)), step(1, row("b", 5)), step(2, row("c", 1))]);
+    assert_eq!(commit(&shop, units).await.unwrap(), [0], "b has no version 4, so c must wait");
+    assert_eq!(integer(&shop, "SELECT position FROM delivery_cursor").await, 1);
+    assert_eq!(commit(&shop, json!([step(0, row("c", 1))])).await.unwrap(), [0_i64; 0], "it stands elsewhere");
+}
+
+#[tokio::test]
+async fn a_unit_does_not_go_on_where_another_batch_has_left_off() {
+    let shop = shop().await;
+    let unit = |batch: &str, position: i64| json!({"from_position": position, "to_position": position + 1, "batch": batch, "follows": position > 0});
+    assert_eq!(commit(&shop, json!([unit("one", 0), unit("one", 1)])).await.unwrap(), [0, 1]);
+    assert!(commit(&shop, json!([unit("other", 2)])).await.unwrap().is_empty());
+    assert_eq!(commit(&shop, json!([unit("one", 2)])).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn a_parked_event_of_the_order_skips_the_unit_and_a_letter_waits_behind_it() {
+    let shop = shop().await;
+    let letter = |seq: i64, order_id: &str, status: &str| {
+        json!([{"letters": [{"seq": seq, "version": 1, "subject": order_id, "type": "OrderPlaced", "status": status,
+            "tries": 1, "error": "broken", "reason": null, "due_at": null, "at": "now"}]}])
+    };
+    assert_eq!(commit(&shop, letter(1, "a", "dead")).await.unwrap(), [0]);
+    let command = |order_id: &str| json!([{"subject": order_id, "seen": 9, "rows": row(order_id, 1)}]);
+    assert!(commit(&shop, command("a")).await.unwrap().is_empty(), "whoever decides does not know it");
+    assert_eq!(commit(&shop, command("b")).await.unwrap(), [0]);
+    assert_eq!(commit(&shop, letter(2, "a", "waiting")).await.unwrap(), [0]);
+    assert!(commit(&shop, letter(3, "b", "waiting")).await.unwrap().is_empty(), "for nobody");
+}
+
+#[tokio::test]
+async fn a_row_of_another_version_skips_the_unit() {
+    let shop = shop().await;
+    let unit = |version: i64| json!([{"rows": row("a", version)}]);
+    assert!(commit(&shop, unit(2)).await.unwrap().is_empty(), "there is no row yet");
+    assert_eq!(commit(&shop, unit(1)).await.unwrap(), [0]);
+    assert!(commit(&shop, unit(1)).await.unwrap().is_empty(), "somebody was faster");
+    assert_eq!(commit(&shop, unit(2)).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_used_once_unless_what_it_made_is_replaced() {
+    let shop = shop().await;
+    let unit = |order_id: &str, replaces: Json| json!([{"rows": row(order_id, 1), "keys": [{"key": "k", "request": "r", "subject": order_id, "replaces": replaces}]}]);
+    assert_eq!(commit(&shop, unit("a", json!(null))).await.unwrap(), [0]);
+    assert!(commit(&shop, unit("b", json!(null))).await.unwrap().is_empty(), "it is taken");
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 1);
+    assert_eq!(commit(&shop, unit("b", json!("a"))).await.unwrap(), [0]);
+    let answer =
+        "UPDATE delivery_idempotency SET answer = coalesce(answer, ?) WHERE key = 'k' RETURNING length(answer)";
+    assert_eq!(integers(&shop, answer, "first").await.unwrap(), [5]);
+    assert_eq!(integers(&shop, answer, "another").await.unwrap(), [5], "the first answer is kept");
+}
+
+#[tokio::test]
+async fn many_units_are_committed_in_one_statement_and_only_those_that_may_be() {
+    let shop = shop().await;
+    commit(&shop, json!([{"events": event("before", "order-7")}])).await.unwrap();
+    let unit = |number: i64| {
+        let order_id = format!("order-{number}");
+        json!({"subject": order_id, "seen": 0, "rows": row(&order_id, 1), "events": event(&order_id, &order_id)})
+    };
+    let units: Vec<Json> = (0..100).map(unit).collect();
+    let committed: Vec<i64> = (0..100).filter(|number| *number != 7).collect();
+    assert_eq!(commit(&shop, json!(units)).await.unwrap(), committed);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 99);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM event").await, 100);
+}
+
+#[tokio::test]
+async fn a_constraint_of_the_tables_undoes_the_whole_statement() {
+    let shop = shop().await;
+    let mut broken = row("b", 1);
+    broken[0]["row"]["stocked"] = json!(7);
+    let units = json!([{"rows": row("a", 1), "events": event("1", "a")}, {"rows": broken}]);
+    let refused = commit(&shop, units).await.unwrap_err().to_string();
+    assert!(refused.contains("CHECK constraint failed"), "{refused}");
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 0);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM event").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_is_never_changed() {
+    let shop = shop().await;
+    commit(&shop, json!([{"events": event("1", "a")}])).await.unwrap();
+    let refused = shop.execute("UPDATE event SET type = 'OutOfStock'", ()).await.unwrap_err().to_string();
+    assert!(refused.contains("an event is never changed"), "{refused}");
+}
