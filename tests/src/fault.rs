@@ -179,7 +179,7 @@ impl Drop for Lock {
 fn twist_bells(scene: &Scene, chance: &mut Chance) {
     let redis = scene.shop.redis();
     let mut heard = redis.subscribe(&CHANNELS);
-    let acts = scene.load.acts() + chance.usize(50..150);
+    let acts = scene.load.acts() + chance.usize(30..80);
     let deadline = Instant::now() + crate::scene::LONGEST;
     while scene.load.acts() < acts && Instant::now() < deadline {
         let mut bells = vec![];

@@ -6,7 +6,7 @@ use tests::{Fault, Mode, Scene, Shop, own, say, seed, within};
 own!(one_app_keeps_the_books, two_apps_keep_the_same_books, three_apps_keep_the_same_books);
 
 /// How many orders are placed as fast as it goes.
-const ORDERS: usize = 150;
+const ORDERS: usize = 100;
 
 fn one_app_keeps_the_books(mode: Mode) {
     apps(mode, 1);
