@@ -61,7 +61,8 @@ fn every_answer_of_the_contract_is_given(shop: &Shop) {
     shop.act("/mypages/rebuild").is(200);
     shop.get(&format!("/notifications?order_id={}", delivered.id)).is(200);
     shop.get("/").is(200);
-    shop.get("/events?limit=100").is(200);
+    let log = shop.get("/events?limit=100");
+    assert_eq!((log.status, log.breach()), (200, None));
     shop.act("/catch-up").is(200);
     shop.act("/bell").is(202);
     // For operators.
