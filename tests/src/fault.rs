@@ -1,6 +1,6 @@
 //! What can happen to a running shop. Each fault is done to it while people go on ordering, lasts for a while, and ends.
 
-use crate::{Chance, Mood, Scene, Shop};
+use crate::{Chance, Mood, Scene, Shop, scene::TRAP};
 use rusqlite::Connection;
 use std::{
     thread,
@@ -34,13 +34,15 @@ pub enum Fault {
     ClockBack,
     /// The payment gateway is slow beyond the time-out, fails, and answers when nobody waits any more.
     Gateway,
+    /// Requests trap, in all contexts, and take down what runs beside them on their instances.
+    Trap,
     /// The shop is killed when the gateway has taken the money, and nothing is committed yet.
     KillBeforeCommit,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Kill,
         Self::KillOne,
         Self::RedisDown,
@@ -51,6 +53,7 @@ impl Fault {
         Self::DiskReadOnly,
         Self::ClockBack,
         Self::Gateway,
+        Self::Trap,
         Self::KillBeforeCommit,
     ];
 
@@ -67,6 +70,7 @@ impl Fault {
             Self::DiskReadOnly => "disk read-only",
             Self::ClockBack => "clock back an hour",
             Self::Gateway => "gateway slow, failing",
+            Self::Trap => "trap",
             Self::KillBeforeCommit => "kill in mid-charge",
         }
     }
@@ -78,8 +82,9 @@ impl Fault {
             Self::KillOne => scene.shop.replicas() > 1,
             Self::RedisDown | Self::BellsLost | Self::BellsTwisted => scene.shop.has_redis(),
             Self::DiskFull | Self::DiskReadOnly => scene.shop.disk().is_some(),
-            Self::ClockBack => scene.clock.is_some(),
-            Self::Gateway | Self::KillBeforeCommit => scene.gateway.is_some(),
+            Self::ClockBack => scene.setting.clock.is_some(),
+            Self::Trap => scene.setting.traps,
+            Self::Gateway | Self::KillBeforeCommit => scene.setting.gateway.is_some(),
         }
     }
 
@@ -129,7 +134,8 @@ impl Fault {
                 scene.shop.crash();
             }
             Self::ClockBack => {
-                let set = |scene: &Scene, hours| scene.clock.as_ref().expect("a clock that can be set").set(hours);
+                let set =
+                    |scene: &Scene, hours| scene.setting.clock.as_ref().expect("a clock that can be set").set(hours);
                 set(scene, -1);
                 scene.lasts(chance);
                 scene.lasts(chance);
@@ -137,20 +143,27 @@ impl Fault {
             }
             Self::Gateway => {
                 let moods = [Mood::Late(Duration::from_secs(3)), Mood::Failing, Mood::FailingAfterwards, Mood::Moody];
-                let is = |scene: &Scene, mood| scene.gateway.as_ref().expect("a gateway of the shop's own").is(mood);
+                let is =
+                    |scene: &Scene, mood| scene.setting.gateway.as_ref().expect("a gateway of the shop's own").is(mood);
                 is(scene, moods[chance.usize(..moods.len())]);
                 scene.lasts(chance);
                 is(scene, Mood::Moody);
                 scene.lasts(chance);
                 is(scene, Mood::Well);
             }
+            Self::Trap => {
+                for _ in 0..chance.u8(2..6) {
+                    trap(scene);
+                    scene.goes_on(chance);
+                }
+            }
             Self::KillBeforeCommit => {
-                let gateway = scene.gateway.as_ref().expect("a gateway of the shop's own");
+                let gateway = scene.setting.gateway.as_ref().expect("a gateway of the shop's own");
                 gateway.hold_next();
                 gateway.wait_until_held();
                 scene.shop.crash();
                 scene.shop.start_again();
-                scene.gateway.as_ref().expect("a gateway of the shop's own").answer_held();
+                scene.setting.gateway.as_ref().expect("a gateway of the shop's own").answer_held();
             }
         }
     }
@@ -175,11 +188,28 @@ impl Drop for Lock {
     }
 }
 
+/// Has a request trap in each context.
+fn trap(scene: &Scene) {
+    let paths = [
+        format!("/products?q={TRAP}"),
+        format!("/orders?member_id={TRAP}"),
+        format!("/payments?order_id={TRAP}"),
+        format!("/deliveries?order_id={TRAP}"),
+        format!("/notifications?recipient={TRAP}"),
+        format!("/mypages?member_id={TRAP}"),
+        format!("/events?order_id={TRAP}"),
+    ];
+    for path in paths {
+        let answer = scene.shop.call("GET", &path).exchange();
+        assert!(!answer.is_ok_and(|answer| answer.status == 200), "{path} did not trap");
+    }
+}
+
 /// Rings every bell that rings twice more: later, and the last one first.
 fn twist_bells(scene: &Scene, chance: &mut Chance) {
     let redis = scene.shop.redis();
     let mut heard = redis.subscribe(&CHANNELS);
-    let acts = scene.load.acts() + chance.usize(50..150);
+    let acts = scene.load.acts() + chance.usize(30..80);
     let deadline = Instant::now() + crate::scene::LONGEST;
     while scene.load.acts() < acts && Instant::now() < deadline {
         let mut bells = vec![];

@@ -188,7 +188,8 @@ impl Shared {
             (Method::Post, ["charges"]) => {
                 let mut body = String::new();
                 let _ = request.as_reader().read_to_string(&mut body);
-                let charge: Json = serde_json::from_str(&body).unwrap_or_default();
+                // Whoever is killed while it asks has asked nothing.
+                let Ok(charge) = serde_json::from_str::<Json>(&body) else { return (400, json!({"error": "no JSON"})) };
                 if charge["order_id"].as_str() != Some(&key) || charge["currency"] != "KRW" {
                     self.flaw("no charge of KRW with the order's id as its key", request);
                     return (400, json!({"error": "no charge"}));

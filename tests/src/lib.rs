@@ -59,7 +59,7 @@ pub use proxy::Proxy;
 pub use redis::{Redis, Subscription};
 pub use replica::Replica;
 pub use run::{on_our_host, quiet_shop, run_on, run_own, run_shared, say};
-pub use scene::{Outcome, Scene};
+pub use scene::{Outcome, Scene, Setting};
 pub use shop::{Builder, Front, Mode, Shop};
 pub use storm::{Sabotage, Storm};
 pub use story::{CARD, Kit, Order, UNDER_WAY, text, unique};

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Whoever says this to a scene's shop traps.
+pub(crate) const TRAP: &str = "Fugu";
 /// How many are busy.
 const PEOPLE: usize = 6;
 /// How long each of them rests between two orders.
@@ -22,14 +24,30 @@ pub struct Scene {
     pub shop: Shop,
     /// Those who are busy with it.
     pub load: Load,
-    /// Its clock, if it can be set.
-    pub clock: Option<Clock>,
-    /// Its payment gateway, if it is not the built-in sandbox.
-    pub gateway: Option<Gateway>,
-    /// Whether the power goes now and then in the middle of another fault.
-    pub mixed: bool,
+    /// What else there is.
+    pub setting: Setting,
     chance: Chance,
     struck: Vec<Struck>,
+}
+
+/// What a scene has beside the shop.
+pub struct Setting {
+    /// A clock that can be set.
+    pub clock: Option<Clock>,
+    /// A payment gateway.
+    pub gateway: Option<Gateway>,
+    /// Whether requests can be made to trap; only `mealkit-host` can do that.
+    pub traps: bool,
+    /// Whether the power goes now and then in the middle of another fault.
+    pub mixed: bool,
+    /// How long people rest between two orders.
+    pub pace: Duration,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { clock: None, gateway: None, traps: false, mixed: false, pace: PACE }
+    }
 }
 
 /// A fault that happened.
@@ -52,23 +70,19 @@ pub struct Outcome {
 impl Scene {
     /// Opens the shop, with a few kits (of some there are too few), and lets people in.
     pub fn open(builder: Builder, seed: u64) -> Self {
-        Self::open_with(builder, seed, None, None, PACE)
+        Self::open_with(builder, seed, Setting::default())
     }
 
-    /// The same with a clock that can be set, with a payment gateway, and with people who rest for so long between two
-    /// orders.
-    pub fn open_with(
-        mut builder: Builder,
-        seed: u64,
-        clock: Option<Clock>,
-        gateway: Option<Gateway>,
-        pace: Duration,
-    ) -> Self {
-        if let Some(gateway) = &gateway {
+    /// The same with other things in it.
+    pub fn open_with(mut builder: Builder, seed: u64, setting: Setting) -> Self {
+        if let Some(gateway) = &setting.gateway {
             builder = builder.variable("payment_gateway_url", gateway.url()).variable("payment_gateway_token", TOKEN);
         }
-        for (name, value) in clock.iter().flat_map(Clock::environment) {
+        for (name, value) in setting.clock.iter().flat_map(Clock::environment) {
             builder = builder.environment(name, value);
+        }
+        if setting.traps {
+            builder = builder.argument("--trap").argument(TRAP);
         }
         // So that what races does race, what was left open is soon closed, and the breaker does not end all business.
         let builder = builder
@@ -79,8 +93,8 @@ impl Scene {
             .variable("breaker_cooldown_ms", 300);
         let shop = builder.open();
         let kits: Vec<Kit> = [1_000_000, 1_000_000, 40, 10].map(|stock| shop.kit(stock)).into();
-        let load = Load::start(&shop, &kits, PEOPLE, pace, seed);
-        Self { shop, load, clock, gateway, mixed: false, chance: Chance::with_seed(seed), struck: vec![] }
+        let load = Load::start(&shop, &kits, PEOPLE, setting.pace, seed);
+        Self { shop, load, setting, chance: Chance::with_seed(seed), struck: vec![] }
     }
 
     /// Numbers at random from the scene's seed.
@@ -99,7 +113,7 @@ impl Scene {
     /// The same in the middle of a fault.
     pub(crate) fn lasts(&mut self, chance: &mut Chance) {
         self.goes_on(chance);
-        if self.mixed && chance.u8(..4) == 0 {
+        if self.setting.mixed && chance.u8(..4) == 0 {
             self.shop.crash();
             self.shop.start_again();
             self.goes_on(chance);
@@ -139,11 +153,11 @@ impl Scene {
 
     /// Everybody goes home; the shop comes to rest, and is audited.
     pub fn end(self) -> Outcome {
-        if let Some(gateway) = &self.gateway {
+        if let Some(gateway) = &self.setting.gateway {
             gateway.is(Mood::Well);
         }
         let ledger = self.load.finish();
-        let report = self.shop.audit_with(&ledger, self.gateway.as_ref());
+        let report = self.shop.audit_with(&ledger, self.setting.gateway.as_ref());
         Outcome { report, ledger, struck: self.struck }
     }
 }

@@ -1,6 +1,6 @@
 //! A running shop.
 
-use crate::{Call, Client, Disk, Redis, eventually, process::Process, within};
+use crate::{Call, Client, Disk, Redis, process::Process, within};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -289,7 +289,8 @@ impl Shop {
         }
         self.start_again();
         let listeners = self.own().apps.len();
-        eventually("listening again", || match self.redis().listeners("mealkit.payment") {
+        // The bells that it has got already come first, one by one.
+        within(Duration::from_secs(60), "listening again", || match self.redis().listeners("mealkit.payment") {
             heard if heard >= listeners => Ok(()),
             heard => Err(format!("{heard} of {listeners}")),
         });

@@ -1,6 +1,6 @@
 //! The storm: all faults, mixed at random from a seed, on a shop of two whole apps while people go on ordering.
 
-use crate::{Chance, Clock, Disk, Fault, Gateway, Mode, Outcome, Scene, Shop, sabotage::Mover};
+use crate::{Chance, Clock, Disk, Fault, Gateway, Mode, Outcome, Scene, Setting, Shop, on_our_host, sabotage::Mover};
 use std::time::{Duration, Instant};
 
 /// How large the disk is, in MB: some 20 minutes of a storm fill a fifth of it.
@@ -39,8 +39,9 @@ impl Storm {
         if clock.is_none() {
             eprintln!("no clock is set: libfaketime (the Debian package `faketime`) is not installed");
         }
-        let mut scene = Scene::open_with(builder, self.seed, clock, Some(Gateway::open(self.seed)), self.pace);
-        scene.mixed = true;
+        let gateway = Some(Gateway::open(self.seed));
+        let setting = Setting { clock, gateway, traps: on_our_host(), mixed: true, pace: self.pace };
+        let mut scene = Scene::open_with(builder, self.seed, setting);
         let _sabotage = self.sabotage.map(|sabotage| sabotage.commit(&scene.shop));
         let mut chance = Chance::with_seed(self.seed);
         let possible: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| fault.is_possible(&scene)).collect();

@@ -12,12 +12,12 @@ use product::Products;
 
 /// The schemas that were released: context, version, fingerprint.
 const RELEASED: [(&str, i64, u64); 6] = [
-    ("product", 2, 0),
-    ("order", 2, 0),
-    ("payment", 2, 0),
-    ("delivery", 2, 0),
-    ("marketing", 2, 0),
-    ("customer-center", 2, 0),
+    ("product", 2, 0x4074_9056_a616_a58a),
+    ("order", 2, 0x5482_8ab4_3b90_5282),
+    ("payment", 2, 0x44e0_0bec_617c_8ded),
+    ("delivery", 2, 0x0d4c_58a2_85fc_0f19),
+    ("marketing", 2, 0xcc39_358d_f334_fe78),
+    ("customer-center", 2, 0x73c5_71e2_2593_3932),
 ];
 
 /// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), of what is no comment.

@@ -1,6 +1,6 @@
 //! The clock jumps back an hour, and stays there: what comes first is said by the log, not by the time.
 
-use tests::{Clock, Mode, Scene, Shop, eventually, own, say, seed};
+use tests::{Clock, Mode, Scene, Setting, Shop, eventually, own, say, seed};
 
 own!(though_the_clock_jumps_back_the_books_balance, an_order_that_was_left_open_in_the_future_is_closed_all_the_same);
 
@@ -8,11 +8,10 @@ fn though_the_clock_jumps_back_the_books_balance(mode: Mode) {
     let Some(clock) = Clock::find() else {
         return say("skipped: libfaketime (the Debian package `faketime`) is not installed");
     };
-    let mut scene =
-        Scene::open_with(Shop::start(mode), seed(), Some(clock), None, std::time::Duration::from_millis(50));
+    let mut scene = Scene::open_with(Shop::start(mode), seed(), Setting { clock: Some(clock), ..Setting::default() });
     let mut chance = scene.chance().fork();
     scene.goes_on(&mut chance);
-    scene.clock.as_ref().unwrap().set(-1);
+    scene.setting.clock.as_ref().unwrap().set(-1);
     // Whoever was in the middle of something is left behind in the future.
     scene.shop.crash();
     scene.shop.start_again();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 use tests::{
-    Builder, CARD, Fault, Gateway, Kit, Ledger, Mode, Mood, Scene, Shop, TOKEN, eventually, own, seed, text, unique,
+    Builder, CARD, Fault, Gateway, Kit, Ledger, Mode, Mood, Scene, Setting, Shop, TOKEN, eventually, own, seed, text,
+    unique,
 };
 
 own!(
@@ -110,8 +111,8 @@ fn an_order_killed_between_charge_and_commit_gets_its_money_back_when_nobody_ask
 
 fn whatever_the_gateway_does_its_books_equal_the_log(mode: Mode) {
     let seed = seed();
-    let pace = Duration::from_millis(50);
-    let mut scene = Scene::open_with(Shop::start(mode), seed, None, Some(Gateway::open(seed)), pace);
+    let setting = Setting { gateway: Some(Gateway::open(seed)), ..Setting::default() };
+    let mut scene = Scene::open_with(Shop::start(mode), seed, setting);
     for fault in [Fault::Gateway, Fault::KillBeforeCommit, Fault::Gateway, Fault::KillBeforeCommit] {
         scene.strike(fault);
     }

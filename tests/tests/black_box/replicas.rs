@@ -1,12 +1,12 @@
 //! Two and three whole apps on the same files and the same Redis.
 
 use std::time::{Duration, Instant};
-use tests::{Fault, Mode, Scene, Shop, own, say, seed, within};
+use tests::{Fault, Mode, Scene, Setting, Shop, own, say, seed, within};
 
 own!(one_app_keeps_the_books, two_apps_keep_the_same_books, three_apps_keep_the_same_books);
 
 /// How many orders are placed as fast as it goes.
-const ORDERS: usize = 150;
+const ORDERS: usize = 100;
 
 fn one_app_keeps_the_books(mode: Mode) {
     apps(mode, 1);
@@ -21,7 +21,11 @@ fn three_apps_keep_the_same_books(mode: Mode) {
 }
 
 fn apps(mode: Mode, replicas: usize) {
-    let mut scene = Scene::open_with(Shop::start(mode).replicas(replicas), seed(), None, None, Duration::ZERO);
+    let mut scene = Scene::open_with(
+        Shop::start(mode).replicas(replicas),
+        seed(),
+        Setting { pace: Duration::ZERO, ..Setting::default() },
+    );
     let (began, before) = (Instant::now(), scene.load.placed());
     within(Duration::from_secs(60), "enough orders", || match scene.load.placed() - before {
         ORDERS.. => Ok(()),

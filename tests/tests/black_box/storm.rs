@@ -10,7 +10,7 @@ fn storm(seconds: u64, sabotage: Option<Sabotage>) -> Storm {
 #[test]
 fn after_a_storm_the_books_balance() {
     run_own(Mode::Redis, |_| {
-        let outcome = storm(40, None).rage();
+        let outcome = storm(30, None).rage();
         eprintln!("{}", outcome.table());
         outcome.assert_balanced(100);
     });
@@ -20,7 +20,7 @@ fn after_a_storm_the_books_balance() {
 #[test]
 fn without_the_condition_a_storm_leaves_books_that_do_not_balance() {
     run_own(Mode::Redis, |_| {
-        let outcome = storm(15, Some(Sabotage::Condition)).rage();
+        let outcome = storm(10, Some(Sabotage::Condition)).rage();
         assert!(!outcome.report.violations.is_empty(), "nobody would notice: {}", outcome.report);
         eprintln!("{}", outcome.report);
     });
@@ -30,7 +30,7 @@ fn without_the_condition_a_storm_leaves_books_that_do_not_balance() {
 #[test]
 fn with_a_cursor_that_moves_by_itself_a_storm_doubles_effects() {
     run_own(Mode::Redis, |_| {
-        let outcome = storm(15, Some(Sabotage::Cursor)).rage();
+        let outcome = storm(10, Some(Sabotage::Cursor)).rage();
         assert!(outcome.report.doubled() > 0, "nobody would notice: {}", outcome.report);
         eprintln!("{}", outcome.report);
     });

@@ -5,9 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
-use tests::{Client, Json, Mode, Shop, UNDER_WAY, eventually, json, on_our_host, own, text, unique};
+use tests::{
+    Client, Fault, Json, Mode, Scene, Setting, Shop, UNDER_WAY, eventually, json, on_our_host, own, seed, text, unique,
+};
 
-own!(a_trap_takes_down_its_instance_and_nothing_else);
+own!(a_trap_takes_down_its_instance_and_nothing_else, whatever_traps_the_books_balance);
 
 /// How many sellers register kits, one after the other.
 const SELLERS: usize = 8;
@@ -95,4 +97,14 @@ fn register(client: &Client, name: &str, key: &str) -> Option<Json> {
     let kit = json!({"seller_id": "seller-1", "name": name, "price": 12_000, "stock": 5});
     let call = client.call("POST", "/products").header("idempotency-key", key).json(&kit);
     call.unless_trapped().map(|answer| answer.is(201))
+}
+
+fn whatever_traps_the_books_balance(mode: Mode) {
+    if !on_our_host() {
+        return;
+    }
+    let mut scene = Scene::open_with(Shop::start(mode), seed(), Setting { traps: true, ..Setting::default() });
+    scene.strike(Fault::Trap);
+    scene.strike(Fault::Trap);
+    scene.end().assert_balanced(20);
 }
