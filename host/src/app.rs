@@ -20,7 +20,7 @@ use crate::{
     bindings,
     logs::Logs,
     manifest::Manifest,
-    outbound_http::{Chaining, Network, Outbound},
+    outbound_http::{self, Chaining, Network, Outbound},
     redis::SharedConnections,
     runtime_config::RuntimeConfig,
     state::{Component, State},
@@ -212,7 +212,7 @@ fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p3::add_to_linker(linker)?;
     let http = <State as WasiHttpView>::http;
     wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, WasiHttp>(linker, http)?;
-    wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, WasiHttp>(linker, http)?;
+    wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, outbound_http::Client>(linker, http)?;
     bindings::Host_::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }
 

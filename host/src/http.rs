@@ -38,6 +38,7 @@ use crate::{
     outbound_http::Chaining,
     routes::Routes,
     state::State,
+    telemetry::{Kind, Span, TraceContext},
 };
 
 /// As Spin reuses instances.
@@ -197,7 +198,18 @@ impl Instances {
         let uri = request.uri().clone();
         matched.describe(&uri, request.headers_mut());
         let method = request.method().clone();
-        match self.handler.handle((), request).await {
+        let mut span = self.span(&request, matched);
+        if let Some(span) = &span {
+            span.context().inject(request.headers_mut());
+        }
+        let answer = self.handler.handle(span.as_ref().map(Span::context), request).await;
+        if let Some(span) = &mut span {
+            match &answer {
+                Ok(response) => span.set("http.response.status_code", response.status().as_u16()),
+                Err(error) => span.fail(error.root_cause()),
+            }
+        }
+        match answer {
             Ok(response) => response,
             Err(error) => {
                 let Instantiate { app, loaded, .. } = self.handler.state();
@@ -209,6 +221,22 @@ impl Instances {
                 empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
+    }
+}
+
+impl Instances {
+    fn span(&self, request: &Request<WasiBody>, matched: &Matched<'_>) -> Option<Span> {
+        let (method, uri) = (request.method().as_str(), request.uri());
+        let parent = TraceContext::of(request.headers());
+        let mut span = Span::start(format!("{method} {}", matched.route), Kind::Server, parent)?;
+        span.set("http.request.method", method);
+        span.set("http.route", matched.route);
+        span.set("url.path", uri.path());
+        span.set("url.query", uri.query().unwrap_or_default());
+        span.set("url.scheme", "http");
+        span.set("network.peer.address", matched.client.ip().to_string());
+        span.set("component_id", &*self.handler.state().loaded.component.id);
+        Some(span)
     }
 }
 
@@ -271,7 +299,7 @@ struct Reuse {
 
 impl WorkerState for Reuse {
     type StoreData = State;
-    type RequestData = ();
+    type RequestData = Option<TraceContext>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= MAX_REQUESTS {
@@ -285,10 +313,13 @@ impl WorkerState for Reuse {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, State>,
-        (): (),
-        _: GuestTaskId,
+        mut store: StoreContextMut<'_, State>,
+        trace: Option<TraceContext>,
+        task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        if let Some(trace) = trace {
+            store.data_mut().trace(task, trace);
+        }
         // Time-outs are the guest's.
         let never: Pending<()> = pending();
         Box::pin(never)

@@ -12,6 +12,7 @@ use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReade
 use crate::{
     bindings::spin::key_value::key_value::{Error, Host, HostStore, HostStoreWithStore},
     state::State,
+    telemetry::Span,
 };
 
 /// The stores that a component was granted; `None`: there is no such store.
@@ -85,6 +86,7 @@ impl HostStore for State {
 
 impl<T> HostStoreWithStore<T> for HasSelf<State> {
     async fn open(accessor: &Accessor<T, Self>, label: String) -> Result<Resource<Store>, Error> {
+        let _span = Span::call(accessor, "spin_key_value.open");
         accessor.with(|mut access| {
             let state = access.get();
             let component = &state.component;
@@ -108,6 +110,7 @@ impl<T> HostStoreWithStore<T> for HasSelf<State> {
     }
 
     async fn get(accessor: &Accessor<T, Self>, this: Resource<Store>, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let _span = Span::call(accessor, "spin_key_value.get");
         store(accessor, &this)?
             .run(move |connection, label| {
                 connection
@@ -124,6 +127,7 @@ impl<T> HostStoreWithStore<T> for HasSelf<State> {
         key: String,
         value: Vec<u8>,
     ) -> Result<(), Error> {
+        let _span = Span::call(accessor, "spin_key_value.set");
         store(accessor, &this)?
             .run(move |connection, label| {
                 connection
@@ -138,6 +142,7 @@ impl<T> HostStoreWithStore<T> for HasSelf<State> {
     }
 
     async fn delete(accessor: &Accessor<T, Self>, this: Resource<Store>, key: String) -> Result<(), Error> {
+        let _span = Span::call(accessor, "spin_key_value.delete");
         store(accessor, &this)?
             .run(move |connection, label| {
                 connection
@@ -149,6 +154,7 @@ impl<T> HostStoreWithStore<T> for HasSelf<State> {
     }
 
     async fn exists(accessor: &Accessor<T, Self>, this: Resource<Store>, key: String) -> Result<bool, Error> {
+        let _span = Span::call(accessor, "spin_key_value.exists");
         store(accessor, &this)?
             .run(move |connection, label| {
                 connection
@@ -162,6 +168,7 @@ impl<T> HostStoreWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         this: Resource<Store>,
     ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Result<(), Error>>)> {
+        let _span = Span::call(accessor, "spin_key_value.get_keys");
         let keys = match store(accessor, &this) {
             Ok(store) => {
                 store

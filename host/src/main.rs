@@ -11,9 +11,10 @@
 //! - TCP_NODELAY is set. SIGTERM and Ctrl-C first make `GET /health/ready` answer 503 (for as long as `--drain` says), then let
 //!   requests and messages in flight finish, for up to ten seconds.
 //! - All instances share one connection per Redis address, which is found again after a restart.
-//! - No https, no `self` hosts, no `:param` routes, no other stores than SQLite files, no composition of components.
+//! - No https, no `self` hosts, no `:param` routes, no other stores than SQLite files (databases may be
+//!   on a libSQL server), no composition of components.
 //!
-//! It has no limits on time and memory of guests, no TLS and no telemetry: it is not for production.
+//! It has no limits on time and memory of guests, no TLS and no metrics: it is not for production.
 
 mod allowed_hosts;
 mod app;
@@ -29,6 +30,7 @@ mod routes;
 mod runtime_config;
 mod sqlite;
 mod state;
+mod telemetry;
 mod variables;
 
 use std::{
@@ -143,6 +145,7 @@ impl Up {
         let state_directory = self.state_dir.unwrap_or_else(|| directory.join(".spin"));
         let config = RuntimeConfig::read(self.runtime_config_file.as_deref(), &state_directory)?;
         let logs = Logs::start(&state_directory.join("logs"), self.quiet)?;
+        telemetry::start(&logs)?;
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!("cannot listen on {}; choose another address with --listen, or port 0 for a free one", self.listen)
         })?;
@@ -197,6 +200,7 @@ impl Up {
             _ = terminate.recv() => 1,
             _ = interrupt.recv() => 1,
         };
+        telemetry::flush().await;
         logs.flush();
         // Not by returning: that would wait for statements that are still running.
         std::process::exit(status);

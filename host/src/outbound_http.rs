@@ -9,14 +9,23 @@ use std::{
 use http::{Request, Response, header::HOST, uri::Scheme};
 use http_body_util::BodyExt;
 use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
+    client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime::component::{Accessor, HasData, HasSelf, Resource};
+use wasmtime_wasi::TrappableError;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p3::{
+        self,
+        bindings::http::{client, types::ErrorCode},
+    },
+};
 
 use crate::{
     http::{Instances, Matched},
-    state::Component,
+    state::{Component, State},
+    telemetry::{self, Kind, Span, TraceContext},
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,7 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Network {
     /// The components that other components can call, by id. Set when all are loaded.
     pub components: OnceLock<BTreeMap<String, Instances>>,
-    client: Client<HttpConnector, WasiBody>,
+    client: legacy::Client<HttpConnector, WasiBody>,
 }
 
 impl Network {
@@ -35,7 +44,7 @@ impl Network {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Self { components: OnceLock::new(), client: Client::builder(TokioExecutor::new()).build(connector) }
+        Self { components: OnceLock::new(), client: legacy::Client::builder(TokioExecutor::new()).build(connector) }
     }
 
     async fn call(&self, id: &str, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
@@ -58,6 +67,8 @@ impl Network {
 
 /// How one instance makes calls.
 pub struct Outbound {
+    /// What the next request belongs to, if anybody wants to know.
+    pub caller: Option<TraceContext>,
     component: Arc<Component>,
     network: Arc<Network>,
     chaining: Chaining,
@@ -75,11 +86,20 @@ pub enum Chaining {
 impl Outbound {
     /// Calls as this component, as far as it may.
     pub fn new(component: Arc<Component>, network: Arc<Network>, chaining: Chaining) -> Self {
-        Self { component, network, chaining }
+        Self { caller: None, component, network, chaining }
     }
 
     fn say(&self, text: &str) {
         self.component.logs.say(format!("component `{}` {text}", self.component.id));
+    }
+
+    fn span(&self, request: &Request<WasiBody>) -> Option<Span> {
+        let mut span = Span::start(request.method().as_str(), Kind::Client, self.caller)?;
+        span.set("http.request.method", request.method().as_str());
+        span.set("url.full", request.uri().to_string());
+        span.set("server.address", request.uri().host().unwrap_or_default());
+        span.set("component_id", &*self.component.id);
+        Some(span)
     }
 
     fn check(&self, request: &Request<WasiBody>) -> Result<(), Error> {
@@ -98,6 +118,26 @@ impl Outbound {
     }
 }
 
+/// `wasi:http/client` as wasmtime-wasi-http has it, told for whom each request is.
+pub struct Client;
+
+impl HasData for Client {
+    type Data<'a> = WasiHttpCtxView<'a>;
+}
+
+impl client::HostWithStore<State> for Client {
+    async fn send(
+        accessor: &Accessor<State, Self>,
+        request: Resource<p3::Request>,
+    ) -> Result<Resource<p3::Response>, TrappableError<ErrorCode>> {
+        let accessor = accessor.with_getter::<HasSelf<State>>(|state| state);
+        let caller = telemetry::caller(&accessor);
+        // The hook below reads it before anything else is done.
+        accessor.with(|mut access| access.get().trace_outbound(caller));
+        WasiHttp::send(&accessor.with_getter::<WasiHttp>(State::http), request).await
+    }
+}
+
 type Answer = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl WasiHttpHooks for Outbound {
@@ -112,17 +152,30 @@ impl WasiHttpHooks for Outbound {
         let chaining = self.chaining;
         // The URL says it; components that are called must not see it, as on Spin.
         request.headers_mut().remove(HOST);
+        let mut span = self.span(&request);
+        if let Some(span) = &span {
+            span.context().inject(request.headers_mut());
+        }
         let callee = request.uri().host().and_then(|host| host.strip_suffix(".spin.internal")).map(str::to_string);
         if let (Ok(()), Some(id), Chaining::Impossible) = (&allowed, &callee, chaining) {
             self.say(&format!("called `{id}` from the Redis trigger, where there is no service chaining"));
         }
         Box::new(async move {
-            allowed?;
-            let response = match (callee, chaining) {
-                (Some(id), Chaining::Possible) => network.call(&id, request).await?,
-                (Some(_), Chaining::Impossible) => return Err(unknown_name()),
-                (None, _) => network.send(request, options.unwrap_or_default()).await?,
+            let response = async {
+                allowed?;
+                match (callee, chaining) {
+                    (Some(id), Chaining::Possible) => network.call(&id, request).await,
+                    (Some(_), Chaining::Impossible) => Err(unknown_name()),
+                    (None, _) => network.send(request, options.unwrap_or_default()).await,
+                }
             };
+            let response = response.await;
+            match (&mut span, &response) {
+                (Some(span), Ok(response)) => span.set("http.response.status_code", response.status().as_u16()),
+                (Some(span), Err(error)) => span.fail(error),
+                (None, _) => {}
+            }
+            let response = response?;
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((response, done))
         })

@@ -12,6 +12,7 @@ use wasmtime::component::{Accessor, HasSelf, Resource};
 use crate::{
     bindings::spin::redis::redis::{Error, Host, HostConnection, HostConnectionWithStore, RedisParameter, RedisResult},
     state::State,
+    telemetry::Span,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -120,6 +121,7 @@ impl HostConnection for State {
 
 impl<T> HostConnectionWithStore<T> for HasSelf<State> {
     async fn open(accessor: &Accessor<T, Self>, address: String) -> Result<Resource<Connection>, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.open_connection");
         let component = accessor.with(|mut access| access.get().component.clone());
         if !component.allowed_hosts.allow(&address) {
             component.logs.say(format!(
@@ -140,6 +142,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         channel: String,
         payload: Vec<u8>,
     ) -> Result<(), Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.publish");
         let publish = command("PUBLISH", &[channel.as_bytes(), &payload]);
         connection(accessor, &this)?.run::<i64>(publish, Repeat::Harmless).await.map(drop)
     }
@@ -149,6 +152,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         this: Resource<Connection>,
         key: String,
     ) -> Result<Option<Vec<u8>>, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.get");
         connection(accessor, &this)?.run(command("GET", &[key]), Repeat::Harmless).await
     }
 
@@ -158,15 +162,18 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         key: String,
         value: Vec<u8>,
     ) -> Result<(), Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.set");
         let set = command("SET", &[key.as_bytes(), &value]);
         connection(accessor, &this)?.run(set, Repeat::Harmless).await
     }
 
     async fn incr(accessor: &Accessor<T, Self>, this: Resource<Connection>, key: String) -> Result<i64, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.incr");
         connection(accessor, &this)?.run(command("INCR", &[key]), Repeat::Never).await
     }
 
     async fn del(accessor: &Accessor<T, Self>, this: Resource<Connection>, keys: Vec<String>) -> Result<u32, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.del");
         connection(accessor, &this)?.run(command("DEL", &keys), Repeat::Harmless).await
     }
 
@@ -176,6 +183,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         key: String,
         values: Vec<String>,
     ) -> Result<u32, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.sadd");
         let mut sadd = command("SADD", &[key]);
         sadd.arg(values);
         connection(accessor, &this)?.run(sadd, Repeat::Harmless).await
@@ -186,6 +194,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         this: Resource<Connection>,
         key: String,
     ) -> Result<Vec<String>, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.smembers");
         connection(accessor, &this)?.run(command("SMEMBERS", &[key]), Repeat::Harmless).await
     }
 
@@ -195,6 +204,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         key: String,
         values: Vec<String>,
     ) -> Result<u32, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.srem");
         let mut srem = command("SREM", &[key]);
         srem.arg(values);
         connection(accessor, &this)?.run(srem, Repeat::Harmless).await
@@ -206,6 +216,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         name: String,
         arguments: Vec<RedisParameter>,
     ) -> Result<Vec<RedisResult>, Error> {
+        let _span = Span::call(accessor, "spin_outbound_redis.execute");
         let mut command = redis::cmd(&name);
         for argument in arguments {
             match argument {

@@ -9,12 +9,15 @@ use anyhow::{Context, Result, anyhow};
 use futures::StreamExt;
 use redis::{Client, Msg, aio::PubSub};
 use tokio::task::JoinSet;
+use wasmtime::Store;
 
 use crate::{
     app::{App, Loaded, Shutdown, plain},
     bindings::exports::spin::redis::inbound_redis::GuestIndices,
     outbound_http::Chaining,
     redis::without_password,
+    state::State,
+    telemetry::{Kind, Span},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,8 +43,23 @@ impl Handler {
         Ok(Self { loaded, indices })
     }
 
-    async fn handle(&self, app: &App, payload: Vec<u8>) -> Result<()> {
+    async fn handle(&self, app: &App, channel: &str, payload: Vec<u8>) -> Result<()> {
+        let mut span = Span::start(format!("{channel} receive"), Kind::Consumer, None);
         let mut store = app.store(&self.loaded, Chaining::Impossible);
+        if let Some(span) = &mut span {
+            span.set("messaging.system", "redis");
+            span.set("messaging.operation", "receive");
+            span.set("component_id", &*self.loaded.component.id);
+            store.data_mut().trace_only(span.context());
+        }
+        let handled = self.call(store, payload).await;
+        if let (Some(span), Err(error)) = (&mut span, &handled) {
+            span.fail(format!("{error:#}"));
+        }
+        handled
+    }
+
+    async fn call(&self, mut store: Store<State>, payload: Vec<u8>) -> Result<()> {
         let instance = self.loaded.pre.instantiate_async(&mut store).await.map_err(plain)?;
         let guest = self.indices.load(&mut store, &instance).map_err(plain)?;
         // When the call has returned, whatever the guest spawned is dropped with its instance.
@@ -137,7 +155,7 @@ impl Subscriber {
             let payload = message.get_payload_bytes().to_vec();
             let channel = channel.to_string();
             running.spawn(async move {
-                if let Err(error) = handler.handle(&app, payload).await {
+                if let Err(error) = handler.handle(&app, &channel, payload).await {
                     let id = &handler.loaded.component.id;
                     app.logs.say(format!("component `{id}`: a message of `{channel}` is lost: {error:#}"));
                 }

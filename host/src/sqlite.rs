@@ -22,6 +22,7 @@ use crate::{
     logs::Logs,
     runtime_config::Location,
     state::{Component, State},
+    telemetry::Span,
 };
 
 /// The databases that a component was granted; `None`: there is no such database.
@@ -116,13 +117,28 @@ impl Connection {
         })))
     }
 
-    /// Starts a statement, and returns when it is done or its first rows are there.
-    async fn start(&self, text: String, parameters: Vec<Value>) -> Result<(Vec<String>, Rows), Error> {
+    /// Starts a statement, and returns when it is done or its first rows are there. The span ends when it is done.
+    async fn start(
+        &self,
+        text: String,
+        parameters: Vec<Value>,
+        mut span: Option<Span>,
+    ) -> Result<(Vec<String>, Rows), Error> {
         let (statement, rows) = Statement::new(&text);
+        if let Some(span) = &mut span {
+            span.set("db.system.name", "sqlite");
+            span.set("db.query.summary", statement.summary());
+        }
         self.next(Some(&statement)).await?;
         let database = self.0.clone();
         tokio::task::spawn_blocking(move || {
-            statement.run(|sender| database.backend.run(&text, parameters, sender, &database.outcome));
+            statement.run(|sender| {
+                let result = database.backend.run(&text, parameters, sender, &database.outcome);
+                if let (Some(span), Err(error)) = (&mut span, &result) {
+                    span.fail(error);
+                }
+                result
+            });
         });
         let columns = rows.started().await;
         Ok((columns, rows))
@@ -130,7 +146,7 @@ impl Connection {
 
     /// Runs a statement to its end.
     async fn collect(&self, text: String, parameters: Vec<Value>) -> Result<QueryResult, Error> {
-        let (columns, mut unread) = self.start(text, parameters).await?;
+        let (columns, mut unread) = self.start(text, parameters, None).await?;
         let mut rows: Vec<RowResult> = Vec::new();
         while let Some(more) = unread.read().await {
             rows.extend(more);
@@ -272,6 +288,7 @@ impl HostConnection for State {
 
 impl<T> HostConnectionWithStore<T> for HasSelf<State> {
     async fn open_async(accessor: &Accessor<T, Self>, label: String) -> Result<Resource<Connection>, Error> {
+        let _span = Span::call(accessor, "spin_sqlite.open");
         let component = accessor.with(|mut access| access.get().component.clone());
         let connection = Connection::open(&component, &label).await?;
         accessor.with(|mut access| access.get().table.push(connection)).map_err(io)
@@ -284,11 +301,12 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<(Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>), Error>> {
         accessor.with(|mut access| trap_if_asked(&access.get().component, &parameters))?;
+        let span = Span::call(accessor, "spin_sqlite.execute");
         let connection = match connection(accessor, &this) {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(error)),
         };
-        let (columns, rows) = match connection.start(text, parameters).await {
+        let (columns, rows) = match connection.start(text, parameters, span).await {
             Ok(started) => started,
             Err(error) => return Ok(Err(error)),
         };

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
+use wasmtime::component::GuestTaskId;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     allowed_hosts::AllowedHosts, key_value::KeyValueStores, logs::Logs, outbound_http::Outbound,
-    redis::SharedConnections, sqlite::Databases,
+    redis::SharedConnections, sqlite::Databases, telemetry::TraceContext,
 };
 
 /// What one component may touch.
@@ -42,6 +43,10 @@ pub struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
+    /// What the calls into the guest belong to, if anybody wants to know.
+    traces: Vec<(GuestTaskId, TraceContext)>,
+    /// The one call into this instance, when there is no other.
+    only_trace: Option<TraceContext>,
     /// While there is one of these, an instance lives: the host waits for them before it ends.
     _alive: Option<mpsc::Sender<()>>,
 }
@@ -61,8 +66,31 @@ impl State {
             http: WasiHttpCtx::new(),
             component,
             outbound,
+            traces: Vec::new(),
+            only_trace: None,
             _alive: alive,
         }
+    }
+
+    /// This call into the guest, of several, belongs to this.
+    pub fn trace(&mut self, task: GuestTaskId, context: TraceContext) {
+        self.traces.push((task, context));
+    }
+
+    /// The one call into this instance belongs to this.
+    pub fn trace_only(&mut self, context: TraceContext) {
+        self.only_trace = Some(context);
+    }
+
+    /// What the first of these tasks that is a call into the guest belongs to.
+    pub fn trace_of(&self, tasks: &[GuestTaskId]) -> Option<TraceContext> {
+        let of = |task| self.traces.iter().find(|(known, _)| known == task).map(|(_, context)| *context);
+        self.only_trace.or_else(|| tasks.iter().find_map(of))
+    }
+
+    /// What the next outbound request belongs to.
+    pub fn trace_outbound(&mut self, context: Option<TraceContext>) {
+        self.outbound.caller = context;
     }
 }
 

@@ -5,7 +5,8 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{Host, Redis, address, fixture, free_port, wait_until};
+use common::{Collector, Host, Redis, address, fixture, free_port, wait_until};
+use serde_json::{Value, json};
 
 /// One component on public routes.
 const ONE: &str = r#"
@@ -397,4 +398,116 @@ fn another_server_is_reached_if_it_is_allowed() {
     let (_, body) = host.get(&format!("/fixture/chain?url={url}/fixture/count"));
     assert!(body.contains("ConnectionRefused"), "{body}");
     assert!(fixture().is_file());
+}
+
+/// What a span says of itself.
+fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
+    let attributes = span["attributes"].as_array().unwrap();
+    let found = attributes.iter().find(|attribute| attribute["key"] == key);
+    &found.unwrap_or_else(|| panic!("no {key}: {span}"))["value"]
+}
+
+/// The public component calls the private one by HTTP only.
+fn two_with_traces(collector: &Collector) -> Host {
+    let toml = TWO.replace("[component.inner]\n", "[component.inner]\nsqlite_databases = [\"default\"]\n");
+    let arguments = ["--variable", "redis_address=redis://127.0.0.1:1"];
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    Host::start_with(Arc::new(common::application(&toml)), &arguments, &environment)
+}
+
+#[test]
+fn one_trace_goes_through_two_components_to_the_database() {
+    let collector = Collector::start();
+    let mut host = two_with_traces(&collector);
+    let (trace, caller) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let path = "/outer/chain?url=http://inner.spin.internal/some/insert";
+    assert_eq!(host.get_traced(path, &format!("00-{trace}-{caller}-01")).0, 200);
+    host.terminate();
+    assert!(host.ended().success());
+
+    // All of them are there: the host has waited for the collector.
+    let spans = collector.spans();
+    let one = |name: &str, parent: &Value| {
+        let found: Vec<_> = spans.iter().filter(|s| s["name"] == name && s["parentSpanId"] == *parent).collect();
+        assert_eq!(found.len(), 1, "{name} of {parent}: {spans:#?}");
+        assert_eq!(found[0]["traceId"], trace);
+        found[0]
+    };
+    let outer = one("GET /outer/...", &json!(caller));
+    assert_eq!((&outer["kind"], attribute(outer, "component_id")), (&json!(2), &json!({"stringValue": "outer"})));
+    assert_eq!(attribute(outer, "http.response.status_code"), &json!({"intValue": "200"}));
+    let call = one("GET", &outer["spanId"]);
+    assert_eq!(call["kind"], 3);
+    assert_eq!(attribute(call, "url.full"), &json!({"stringValue": "http://inner.spin.internal/some/insert"}));
+    let inner = one("GET /...", &call["spanId"]);
+    assert_eq!(attribute(inner, "component_id"), &json!({"stringValue": "inner"}));
+    one("spin_sqlite.open", &inner["spanId"]);
+    let statements: Vec<_> = spans.iter().filter(|s| s["name"] == "spin_sqlite.execute").collect();
+    assert!(statements.iter().all(|s| s["parentSpanId"] == inner["spanId"]), "{statements:#?}");
+    let insert = json!({"stringValue": "INSERT INTO fixture (note) VALUES (?)"});
+    assert!(statements.iter().any(|s| *attribute(s, "db.query.summary") == insert), "{statements:#?}");
+    assert!(!format!("{spans:?}").contains("a row of the fixture"), "no parameters");
+}
+
+#[test]
+fn requests_at_once_on_one_instance_are_not_mixed_up() {
+    let collector = Collector::start();
+    let host = Arc::new(two_with_traces(&collector));
+    let trace = |number: usize| format!("{:032x}", number + 1);
+    let requests: Vec<_> = (0..16)
+        .map(|number| {
+            let (host, traceparent) = (host.clone(), format!("00-{}-b7ad6b7169203331-01", trace(number)));
+            std::thread::spawn(move || host.get_traced("/outer/insert", &traceparent).0)
+        })
+        .collect();
+    for request in requests {
+        assert_eq!(request.join().unwrap(), 200);
+    }
+    let inserts = |spans: &[Value], number: usize| {
+        let of_trace: Vec<_> = spans.iter().filter(|span| span["traceId"] == trace(number)).cloned().collect();
+        let server = of_trace.iter().find(|span| span["kind"] == 2).map(|span| span["spanId"].clone());
+        let is_insert = |span: &&Value| {
+            span["name"] == "spin_sqlite.execute"
+                && attribute(span, "db.query.summary")["stringValue"].as_str().unwrap().starts_with("INSERT")
+                && span["status"] == json!({})
+        };
+        of_trace.iter().filter(is_insert).filter(|span| Some(&span["parentSpanId"]) == server.as_ref()).count()
+    };
+    wait_until("every trace has its own insert", Duration::from_secs(15), || {
+        let spans = collector.spans();
+        (0..16).all(|number| inserts(&spans, number) == 1)
+    });
+}
+
+#[test]
+fn a_message_is_a_trace_and_so_is_what_it_leads_to() {
+    let Some(redis) = Redis::start() else { return };
+    let collector = Collector::start();
+    let toml = TWO.replace("[component.inner]\n", "[component.inner]\nsqlite_databases = [\"default\"]\n");
+    let (variable, endpoint) = (format!("redis_address={}", redis.address()), collector.endpoint());
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    let host = Host::start_with(Arc::new(common::application(&toml)), &["--variable", &variable], &environment);
+    host.wait_for("Active channels");
+    redis.publish("bell", "insert");
+    wait_until("both messages have a span with statements", Duration::from_secs(15), || {
+        let spans = collector.spans();
+        let messages: Vec<_> = spans.iter().filter(|span| span["name"] == "bell receive").collect();
+        let has_statement = |message: &&&Value| {
+            spans.iter().any(|s| s["name"] == "spin_sqlite.execute" && s["parentSpanId"] == message["spanId"])
+        };
+        messages.iter().filter(has_statement).count() == 2
+    });
+}
+
+#[test]
+fn without_a_collector_requests_go_through_as_they_came() {
+    let host = Host::start(ONE, &[]);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert!(host.get_traced("/fixture/headers", traceparent).1.contains(traceparent));
+    let collector = Collector::start();
+    let host = two_with_traces(&collector);
+    let (_, seen) = host.get_traced("/outer/headers", traceparent);
+    assert!(seen.contains("00-0af7651916cd43dd8448eb211c80319c-"), "the same trace: {seen}");
+    assert!(!seen.contains("b7ad6b7169203331"), "but the guest sees its own span: {seen}");
 }

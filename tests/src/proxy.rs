@@ -30,7 +30,7 @@ backend replicas
     balance roundrobin
     option httpchk
     http-check send meth GET uri /health/ready ver HTTP/1.1 hdr host shop
-    http-check expect status 200,404
+    http-check expect status 200
     default-server check inter 200ms fall 2 rise 2
 ";
 

@@ -1,6 +1,7 @@
 //! One of several processes that run the same shop.
 
 use crate::{
+    Client, eventually,
     process::Process,
     redis::free_port,
     shop::{host, root},
@@ -24,7 +25,7 @@ impl Replica {
         Self::start_on(free_port(), folder, arguments)
     }
 
-    /// Starts one in the place of another.
+    /// Starts one in the place of another, and waits until it is ready.
     pub fn start_on(port: u16, folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(host());
         command.arg("up").arg("-f").arg(root().join("spin.toml")).arg("--listen").arg(format!("127.0.0.1:{port}"));
@@ -36,6 +37,12 @@ impl Replica {
             let output = process.output();
             assert!(ended.is_none(), "a replica ended at once:\n{output}");
             if output.contains("Serving ") { Ok(()) } else { Err(output) }
+        });
+        let client = Client::new(&format!("http://127.0.0.1:{port}"));
+        eventually("ready", || match client.call("GET", "/health/ready").exchange() {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(answer.to_string()),
+            Err(error) => Err(error.to_string()),
         });
         Self { process, port }
     }

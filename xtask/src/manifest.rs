@@ -1,4 +1,4 @@
-//! `spin.toml`: what it says, and the manifest without Redis that is derived from it.
+//! `spin.toml`: what it says, and the manifests that are derived from it: without Redis, and for a cluster.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use toml_edit::{DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, value};
 
 use crate::{
     console::{print, say},
@@ -18,29 +18,64 @@ use crate::{
 /// The variable that names the Redis.
 const REDIS: &str = "redis_address";
 
+/// In a cluster: the same without the credentials. `allowed_outbound_hosts` takes no others.
+const REDIS_HOST: &str = "redis_host";
+
+/// Where components reach each other when they are deployed apart. The gateway routes nothing there.
+const PRIVATE_ROUTE: &str = "/internal/...";
+
 /// Derive a manifest from spin.toml.
 #[derive(Args)]
 pub struct Derive {
-    /// The shop without Redis: the bells ring by service chaining, and only the HTTP trigger is left
-    #[arg(long, required = true)]
-    http_only: bool,
+    #[command(flatten)]
+    kind: Kind,
+    /// With --cluster: one component alone, to be deployed apart from the others
+    #[arg(long, value_name = "ID", requires = "cluster")]
+    component: Option<String>,
     /// Where to write it; printed if it is not given, with paths that are right beside spin.toml
     #[arg(long)]
     output: Option<PathBuf>,
 }
 
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Kind {
+    /// The shop without Redis: the bells ring by service chaining, and only the HTTP trigger is left
+    #[arg(long)]
+    http_only: bool,
+    /// The shop for a cluster: its Redis may have a password
+    #[arg(long)]
+    cluster: bool,
+}
+
 impl Derive {
     /// Derives the manifest.
     pub fn run(self, project: &Project) -> Result<()> {
-        match self.output {
+        let derive = |directory: &Path| {
+            let (manifest, root) = (&project.manifest, &project.root);
+            if self.kind.http_only {
+                manifest.http_only(root, directory)
+            } else {
+                manifest.cluster(self.component.as_deref(), root, directory)
+            }
+        };
+        match &self.output {
             Some(path) => {
-                project.manifest.write_http_only(&project.root, &path)?;
+                write(path, derive)?;
                 say(format!("{} is written; run it with `spin up -f {0}`", path.display()));
             }
-            None => print(project.manifest.http_only(&project.root, &project.root)?.trim_end()),
+            None => print(derive(&project.root)?.trim_end()),
         }
         Ok(())
     }
+}
+
+/// Writes a manifest that is derived for the folder that it goes to.
+fn write(output: &Path, derive: impl FnOnce(&Path) -> Result<String>) -> Result<()> {
+    let output = absolute(output)?;
+    let directory = output.parent().context("name a file")?;
+    fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    fs::write(&output, derive(directory)?).with_context(|| format!("{} cannot be written", output.display()))
 }
 
 /// A manifest of Spin.
@@ -84,11 +119,7 @@ impl Manifest {
 
     /// Writes the manifest without Redis to `output`.
     pub fn write_http_only(&self, root: &Path, output: &Path) -> Result<()> {
-        let output = absolute(output)?;
-        let directory = output.parent().context("name a file")?;
-        fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-        fs::write(&output, self.http_only(root, directory)?)
-            .with_context(|| format!("{} cannot be written", output.display()))
+        write(output, |directory| self.http_only(root, directory))
     }
 
     /// The manifest without Redis, to be put into `directory`; this one is in `root`.
@@ -103,10 +134,31 @@ impl Manifest {
             remove_redis_address(component);
             move_source(component, root, directory)?;
         }
-        let text = document.to_string();
-        let title = "# Derived from spin.toml by `cargo xtask manifest --http-only`; change that one.\n\n";
-        Ok(format!("{title}{}", text.trim_start()))
+        Ok(titled("--http-only", &document))
     }
+
+    /// The manifest for a cluster, to be put into `directory`; this one is in `root`. With `only`, that component alone:
+    /// it answers on its own routes, and on the private one that its fellows reach by service chaining elsewhere.
+    pub fn cluster(&self, only: Option<&str>, root: &Path, directory: &Path) -> Result<String> {
+        let mut document = self.document.clone();
+        let root_table = document.as_table_mut();
+        split_redis_address(root_table)?;
+        if let Some(id) = only {
+            keep_component(root_table, id)?;
+        }
+        let components = table_mut(root_table, "component").context("there is no [component.…]")?;
+        for (_, component) in components.iter_mut() {
+            let component = component.as_table_like_mut().context("a component is no table")?;
+            move_source(component, root, directory)?;
+        }
+        let component = only.map(|id| format!(" --component {id}")).unwrap_or_default();
+        Ok(titled(&format!("--cluster{component}"), &document))
+    }
+}
+
+fn titled(arguments: &str, document: &DocumentMut) -> String {
+    let title = format!("# Derived from spin.toml by `cargo xtask manifest {arguments}`; change that one.\n\n");
+    format!("{title}{}", document.to_string().trim_start())
 }
 
 impl Component {
@@ -200,6 +252,76 @@ fn remove_redis_address(component: &mut dyn TableLike) {
     }
 }
 
+/// The address of the Redis may hold its password: it becomes a secret, and what a component may connect to is a
+/// variable of its own.
+fn split_redis_address(root: &mut Table) -> Result<()> {
+    let variables = table_mut(root, "variables").context("there is no [variables]")?;
+    let address = variables.get_mut(REDIS).and_then(Item::as_table_like_mut).context("there is no redis_address")?;
+    let host = address.get("default").cloned().unwrap_or_else(|| value(""));
+    address.insert("secret", value(true));
+    address.fmt();
+    let mut redis_host = InlineTable::new();
+    redis_host.insert("default", host.into_value().unwrap_or_else(|_| "".into()));
+    variables.insert(REDIS_HOST, value(redis_host));
+    let components = table_mut(root, "component").context("there is no [component.…]")?;
+    for (_, component) in components.iter_mut() {
+        let hosts = component.get_mut("allowed_outbound_hosts").and_then(Item::as_array_mut);
+        for host in hosts.into_iter().flat_map(|hosts| hosts.iter_mut()) {
+            if let Some(text) = host.as_str().filter(|text| text.contains(REDIS)) {
+                let renamed = text.replace(REDIS, REDIS_HOST);
+                let decor = host.decor().clone();
+                *host = renamed.into();
+                *host.decor_mut() = decor;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Leaves one component, its triggers, and the variables that they use.
+fn keep_component(root: &mut Table, id: &str) -> Result<()> {
+    let components = table_mut(root, "component").context("there is no [component.…]")?;
+    ensure!(components.contains_key(id), "spin.toml has no component `{id}`");
+    let others = components.iter().map(|(other, _)| other.to_owned()).filter(|other| other != id);
+    for other in others.collect::<Vec<_>>() {
+        components.remove(&other);
+    }
+    let triggers = table_mut(root, "trigger").context("there is no [[trigger.…]]")?;
+    for kind in ["http", "redis"] {
+        if let Some(triggers) = triggers.get_mut(kind).and_then(Item::as_array_of_tables_mut) {
+            triggers.retain(|trigger| trigger.get("component").and_then(Item::as_str) == Some(id));
+        }
+    }
+    let http =
+        triggers.get_mut("http").and_then(Item::as_array_of_tables_mut).context("there is no [[trigger.http]]")?;
+    let everything = http.iter().any(|trigger| trigger.get("route").and_then(Item::as_str) == Some("/..."));
+    if !everything {
+        let mut private = Table::new();
+        private.insert("route", value(PRIVATE_ROUTE));
+        private.insert("component", value(id));
+        http.push(private);
+    }
+    let wakes = triggers.get("redis").and_then(Item::as_array_of_tables).is_some_and(|redis| !redis.is_empty());
+    if !wakes {
+        remove_redis_trigger(root);
+    }
+    if let Some(application) = table_mut(root, "application") {
+        let name = application.get("name").and_then(Item::as_str).unwrap_or_default();
+        let name = value(format!("{name}-{id}"));
+        application.insert("name", name);
+    }
+    let mut others = root.clone();
+    others.remove("variables");
+    let others = DocumentMut::from(others).to_string();
+    let variables = table_mut(root, "variables").context("there is no [variables]")?;
+    let unused = variables.iter().map(|(name, _)| name.to_owned());
+    let unused = unused.filter(|name| !others.contains(&format!("{{{{ {name} }}}}")));
+    for name in unused.collect::<Vec<_>>() {
+        variables.remove(&name);
+    }
+    Ok(())
+}
+
 /// Keeps the path of the `.wasm` file right. What builds it stays with the original: its paths count from there.
 fn move_source(component: &mut dyn TableLike, root: &Path, directory: &Path) -> Result<()> {
     if root == directory {
@@ -262,6 +384,62 @@ mod tests {
         for comment in shop.document.to_string().lines().filter(|line| line.starts_with('#')) {
             assert!(text.contains(comment), "{comment}");
         }
+    }
+
+    /// Whether a line that is no comment has this text.
+    fn has(manifest: &str, text: &str) -> bool {
+        manifest.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| line.contains(text))
+    }
+
+    #[test]
+    fn in_a_cluster_the_password_of_the_redis_is_in_no_allowed_host() {
+        let text = shop().cluster(None, Path::new("/a"), Path::new("/a")).unwrap();
+        let derived: DocumentMut = text.parse().unwrap();
+        let components = derived.get("component").unwrap().as_table_like().unwrap();
+        for (id, component) in components.iter() {
+            let hosts = component.get("allowed_outbound_hosts").unwrap().to_string();
+            assert!(!hosts.contains("redis_address"), "{id}: {hosts}");
+            assert_eq!(hosts.contains("{{ redis_host }}"), id != "journal", "{id}: {hosts}");
+        }
+        let variables = derived.get("variables").unwrap();
+        assert_eq!(variables.get("redis_address").unwrap().get("secret").unwrap().as_bool(), Some(true));
+        let default = |name: &str| variables.get(name).unwrap().get("default").unwrap().as_str().unwrap().to_owned();
+        assert_eq!(default("redis_host"), default("redis_address"));
+    }
+
+    #[test]
+    fn a_component_alone_has_its_own_triggers_and_a_private_route() {
+        let text = shop().cluster(Some("order"), Path::new("/a"), Path::new("/a")).unwrap();
+        let derived = Manifest::parse(&text).unwrap();
+        assert_eq!(derived.components().unwrap().len(), 1);
+        for there in
+            ["mealkit-order", "\"/orders/...\"", "\"/internal/...\"", "mealkit.payment", "payment_timeout_ms = {"]
+        {
+            assert!(has(&text, there), "{there} is missing:\n{text}");
+        }
+        for gone in ["/products", "sandbox_fault", "customer_center_url", "component = \"product\""] {
+            assert!(!has(&text, gone), "{gone} is left:\n{text}");
+        }
+        assert!(shop().cluster(Some("unknown"), Path::new("/a"), Path::new("/a")).is_err());
+    }
+
+    #[test]
+    fn the_journal_alone_answers_on_every_path_and_wakes_up_on_no_bell() {
+        let text = shop().cluster(Some("journal"), Path::new("/a"), Path::new("/a")).unwrap();
+        assert!(has(&text, "\"/...\"") && !has(&text, "/internal/") && !has(&text, "redis"), "{text}");
+    }
+
+    #[test]
+    fn what_is_committed_for_fermyon_cloud_is_what_is_derived() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let folder = root.join("deploy/fermyon-cloud");
+        let committed = fs::read_to_string(folder.join("spin.toml")).unwrap();
+        let derived = Manifest::read(&root.join("spin.toml")).unwrap().http_only(root, &folder).unwrap();
+        assert!(
+            committed == derived,
+            "deploy/fermyon-cloud/spin.toml is not what spin.toml says; write it anew with `cargo xtask manifest \
+             --http-only --output deploy/fermyon-cloud/spin.toml`"
+        );
     }
 
     #[test]

@@ -12,6 +12,9 @@ use std::{
 
 use tempfile::TempDir;
 
+mod collector;
+pub use collector::Collector;
+
 /// Compiling the fixture on a busy machine takes its time.
 const START: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -64,7 +67,12 @@ impl Host {
 
     /// Starts the application in a directory.
     pub fn start_in(directory: Arc<TempDir>, arguments: &[&str]) -> Self {
-        let (process, output) = spawn(&directory, arguments);
+        Self::start_with(directory, arguments, &[])
+    }
+
+    /// Starts the application in a directory, with these environment variables.
+    pub fn start_with(directory: Arc<TempDir>, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let (process, output) = spawn(&directory, arguments, environment);
         let mut host = Self { directory, address: String::new(), output, process };
         host.wait_for_within("Serving http://", START);
         let output = host.output();
@@ -76,7 +84,7 @@ impl Host {
     /// Tries to start an application, and returns what it is told instead.
     pub fn refuse(toml: &str, arguments: &[&str]) -> String {
         let directory = application(toml);
-        let (mut process, output) = spawn(&directory, arguments);
+        let (mut process, output) = spawn(&directory, arguments, &[]);
         let mut status = None;
         wait_until("the host refuses", START, || {
             status = process.try_wait().unwrap();
@@ -108,7 +116,7 @@ impl Host {
 
     /// The status and the body of an answer.
     pub fn get(&self, path: &str) -> (u16, String) {
-        request(&self.address, path, "localhost").expect("an answer")
+        request(&self.address, path, &[("Host", "localhost")]).expect("an answer")
     }
 
     /// The body of an answer that must be 200.
@@ -120,13 +128,18 @@ impl Host {
 
     /// An answer to a request with another Host header.
     pub fn get_as(&self, path: &str, host: &str) -> (u16, String) {
-        request(&self.address, path, host).expect("an answer")
+        request(&self.address, path, &[("Host", host)]).expect("an answer")
+    }
+
+    /// An answer to a request that belongs to a trace.
+    pub fn get_traced(&self, path: &str, traceparent: &str) -> (u16, String) {
+        request(&self.address, path, &[("Host", "localhost"), ("traceparent", traceparent)]).expect("an answer")
     }
 
     /// Sends a request from another thread.
     pub fn get_later(&self, path: &str) -> std::thread::JoinHandle<std::io::Result<(u16, String)>> {
         let (address, path) = (self.address.clone(), path.to_string());
-        std::thread::spawn(move || request(&address, &path, "localhost"))
+        std::thread::spawn(move || request(&address, &path, &[("Host", "localhost")]))
     }
 
     /// A connection that is kept alive.
@@ -167,11 +180,12 @@ impl Drop for Host {
     }
 }
 
-fn spawn(directory: &TempDir, arguments: &[&str]) -> (Child, Arc<Mutex<String>>) {
+fn spawn(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> (Child, Arc<Mutex<String>>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_mealkit-host"))
         .args(["up", "--listen", "127.0.0.1:0", "--from"])
         .arg(directory.path().join("spin.toml"))
         .args(arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -209,11 +223,12 @@ impl Kept {
     }
 }
 
-fn request(address: &str, path: &str, host: &str) -> std::io::Result<(u16, String)> {
+fn request(address: &str, path: &str, headers: &[(&str, &str)]) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     // 1.0: so that the body comes in one piece.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    write!(stream, "GET {path} HTTP/1.0\r\n{headers}\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;

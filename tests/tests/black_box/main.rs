@@ -11,6 +11,7 @@ mod bad_input;
 mod bells;
 mod breaker;
 mod clock;
+mod contract;
 mod crash;
 mod disk;
 mod gateway;

@@ -1,0 +1,245 @@
+//! What was promised once stays: the API and the events of today against those in `golden/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "whatever goes wrong here is a failed test"
+)]
+
+use contract_tests::{Api, Facts, events, resolved, root, shape};
+use contracts::samples;
+use kernel::Context;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, env, fs};
+
+/// Set it to write additions down. What breaks somebody is never written.
+const NEW: &str = "NEW_GOLDEN";
+
+/// Compares with what was promised; `for_whom` says who is hit by the loss of a line.
+fn compare(file: &str, today: &Facts, for_whom: impl Fn(&str) -> String) {
+    let path = root().join("tests/contract/golden").join(file);
+    let promised: Facts = fs::read_to_string(&path).unwrap_or_default().parse().unwrap();
+    let changes = today.since(&promised);
+    let breaking: String =
+        changes.breaking.iter().map(|line| format!("{line}\n    breaks {}\n", for_whom(&line[2..]))).collect();
+    assert!(
+        breaking.is_empty(),
+        "\nBREAKING (- was promised, + is now demanded):\n{breaking}\nKeep the old beside the new (docs/zero-downtime.md), or give \
+         the new a name of its own. Is nobody hit after all? Then take the lines out of tests/contract/golden/{file} by hand, \
+         and say why in the commit."
+    );
+    if changes.additive.is_empty() {
+        return;
+    }
+    let added = changes.additive.join("\n");
+    assert!(
+        env::var_os(NEW).is_some(),
+        "\nADDED, which breaks nobody:\n{added}\n\nFrom now on it is promised: write it down with \
+         `{NEW}=1 cargo test -p contract-tests`, and commit tests/contract/golden/{file}."
+    );
+    fs::write(path, today.to_string()).unwrap();
+}
+
+/// Who reads which event.
+fn consumers() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let of = |name, consumes| (name, consumes);
+    BTreeMap::from([
+        of(product::Products::NAME, product::Products::CONSUMES),
+        of(order::Orders::NAME, order::Orders::CONSUMES),
+        of(payment::Payments::NAME, payment::Payments::CONSUMES),
+        of(delivery::Deliveries::NAME, delivery::Deliveries::CONSUMES),
+        of(marketing::Marketing::NAME, marketing::Marketing::CONSUMES),
+        of(customer_center::MyPages::NAME, customer_center::MyPages::CONSUMES),
+    ])
+}
+
+fn readers_of(fact: &str) -> String {
+    let event = fact.split(' ').next().unwrap_or_default();
+    let contexts = consumers().into_iter().filter(|(_, consumes)| consumes.contains(&event)).map(|(name, _)| name);
+    let contexts: Vec<_> = contexts.chain(["whoever follows /events", "every log that holds it"]).collect();
+    contexts.join(", ")
+}
+
+fn clients_of(fact: &str) -> String {
+    if fact.starts_with("ANY ") {
+        return "all clients".to_owned();
+    }
+    let operation: Vec<_> = fact.split(' ').take(2).collect();
+    format!("the clients of {}", operation.join(" "))
+}
+
+#[test]
+fn the_api_keeps_its_promises() {
+    compare("api.txt", &Api::shop().facts(), clients_of);
+}
+
+#[test]
+fn the_events_keep_their_promises() {
+    compare("events.txt", &events::facts(), readers_of);
+}
+
+#[test]
+fn who_is_hit_by_an_event_is_known() {
+    assert_eq!(
+        readers_of("StockDecreased carries .stock integer"),
+        "customer-center, delivery, whoever follows /events, every log that holds it"
+    );
+    assert_eq!(clients_of("GET /orders answers 200 .items array"), "the clients of GET /orders");
+}
+
+/// The API says of every event what the code says.
+#[test]
+fn the_api_describes_the_events_as_they_are() {
+    let api = Api::shop();
+    let schemas = &api.document()["components"]["schemas"];
+    let mut described = BTreeMap::new();
+    for choice in schemas["Event"]["oneOf"].as_array().unwrap() {
+        let event = resolved(api.document(), choice);
+        let mut members = BTreeMap::new();
+        shape(api.document(), &event["properties"]["data"], "", &mut |path, kind, schema| {
+            let required = schema.get("required").and_then(Value::as_array).map_or(0, Vec::len);
+            let properties = schema.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+            assert_eq!(required, properties, "every member of an event is always there: {path}");
+            if kind != "object" {
+                members.insert(path.to_owned(), kind.to_owned());
+            }
+        });
+        described.insert(event["properties"]["type"]["const"].as_str().unwrap().to_owned(), members);
+    }
+    let records = events::records();
+    for (event, members) in &records {
+        assert_eq!(
+            described.get(event),
+            Some(members),
+            "docs/openapi.yaml describes {event} otherwise than wit/contracts/events.wit (right), or not at all; it needs:\n{}",
+            described_as(event, members)
+        );
+    }
+    assert_eq!(described.len(), records.len(), "docs/openapi.yaml describes events that there are not");
+}
+
+/// What docs/openapi.yaml says of an event: to be put there.
+fn described_as(event: &str, members: &BTreeMap<String, String>) -> String {
+    let names: Vec<_> = members.keys().map(|path| path.trim_start_matches('.')).collect();
+    let kinds = members.iter().map(|(path, kind)| {
+        let kind = match kind.strip_suffix(" or null") {
+            Some(kind) => format!("[{kind}, \"null\"]"),
+            None => kind.clone(),
+        };
+        format!("        {}: {{type: {kind}}}\n", path.trim_start_matches('.'))
+    });
+    let kinds: String = kinds.collect();
+    format!(
+        "    Event: oneOf: - {{$ref: '#/components/schemas/{event}Event'}}\n    {event}Event: as the others\n    {event}:\n      \
+         type: object\n      required: [{}]\n      properties:\n{kinds}",
+        names.join(", ")
+    )
+}
+
+/// The golden files of the events are what the API says, to the last member.
+#[test]
+fn the_samples_of_the_events_fit_the_api() {
+    for event in samples::all() {
+        let name = event.event_type();
+        let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+        let validator = Api::shop().validator(&schema, true);
+        let data = event.data().unwrap();
+        let errors: Vec<_> = validator.iter_errors(&data).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
+/// What others rely on and what only adds something are told apart.
+#[test]
+fn breaking_and_additive_changes_are_told_apart() {
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let changed = |change: Change<'_>| {
+        let mut document = Api::shop().document().clone();
+        change(&mut document);
+        Api::new(document).facts().since(&Api::shop().facts())
+    };
+    let schema = |name: &'static str, change: fn(&mut Value)| {
+        move |it: &mut Value| change(&mut it["components"]["schemas"][name])
+    };
+    let breaks: [(&str, Change<'_>); 8] = [
+        (
+            "- GET /orders/{id} answers 200 .amount integer",
+            &schema("Order", |it| drop(it["properties"].as_object_mut().unwrap().remove("amount"))),
+        ),
+        (
+            "- GET /orders/{id} answers 200 .amount integer",
+            &schema("Order", |it| it["properties"]["amount"]["type"] = json!("string")),
+        ),
+        (
+            "- GET /orders/{id} answers 200 .reason always",
+            &schema("Order", |it| it["required"].as_array_mut().unwrap().retain(|it| it != "reason")),
+        ),
+        (
+            "- GET /orders answers 200 .items[].status may be \"paid\"",
+            &schema("Order", |it| it["properties"]["status"]["enum"] = json!(["placed"])),
+        ),
+        (
+            "+ POST /orders demands body .coupon",
+            &schema("NewOrder", |it| {
+                it["properties"]["coupon"] = json!({"type": "string"});
+                it["required"].as_array_mut().unwrap().push(json!("coupon"));
+            }),
+        ),
+        (
+            "+ POST /orders demands body .quantity maximum 9",
+            &schema("NewOrder", |it| it["properties"]["quantity"]["maximum"] = json!(9)),
+        ),
+        ("- DELETE /orders/{id} answers 200 application/json", &|it| {
+            drop(it["paths"]["/orders/{id}"].as_object_mut().unwrap().remove("delete"))
+        }),
+        ("- GET /orders accepts query member_id", &|it| it["paths"]["/orders"]["get"]["parameters"] = json!([])),
+    ];
+    for (line, change) in breaks {
+        let changes = changed(change);
+        assert!(changes.breaking.contains(&line.to_owned()), "`{line}` is not said to break anybody: {changes:?}");
+    }
+    let adds: [Change<'_>; 5] = [
+        &schema("Order", |it| it["properties"]["gift"] = json!({"type": "boolean"})),
+        &schema("NewOrder", |it| it["properties"]["gift"] = json!({"type": "boolean"})),
+        &schema("Order", |it| it["properties"]["status"]["enum"].as_array_mut().unwrap().push(json!("returned"))),
+        &schema("NewOrder", |it| it["properties"]["note"] = json!({"type": "string", "maxLength": 9})),
+        &|it| it["paths"]["/coupons"] = it["paths"]["/products"].clone(),
+    ];
+    for change in adds {
+        let changes = changed(change);
+        assert!(changes.breaking.is_empty() && !changes.additive.is_empty(), "{changes:?}");
+    }
+}
+
+/// An answer that is not what the contract says is refused, in words that say for whom.
+#[test]
+fn an_answer_that_breaks_the_contract_is_refused() {
+    let header = |name: &str| match name {
+        "content-type" => Some("application/json".to_owned()),
+        "ETag" => Some("\"1\"".to_owned()),
+        _ => None,
+    };
+    let delivery = json!({"id": "d", "order_id": "o", "member_id": "m", "address": "a", "status": "requested",
+        "created_at": "2026-11-22T00:00:00Z", "updated_at": "2026-11-22T00:00:00Z"});
+    let answer = |change: &dyn Fn(&mut Value)| {
+        let mut body = delivery.clone();
+        change(&mut body);
+        Api::shop().check("GET", "/deliveries/d?x=1", 200, header, &body.to_string())
+    };
+    assert_eq!(answer(&|_| {}), Ok(()));
+    let refused = |change: &dyn Fn(&mut Value)| answer(change).unwrap_err();
+    let whom = "for the clients of GET /deliveries/{id}";
+    let gone = refused(&|it| drop(it.as_object_mut().unwrap().remove("status")));
+    assert!(gone.starts_with(&format!("BREAKING {whom}")) && gone.contains("status"), "{gone}");
+    let other = refused(&|it| it["status"] = json!("lost"));
+    assert!(other.starts_with("BREAKING") && other.contains("/status"), "{other}");
+    let more = refused(&|it| it["secret"] = json!(1));
+    assert!(more.starts_with(&format!("UNDOCUMENTED {whom}")) && more.contains("secret"), "{more}");
+    let check = |method, path, status, body: &str| Api::shop().check(method, path, status, header, body);
+    let body = delivery.to_string();
+    assert!(check("GET", "/deliveries/d", 201, &body).unwrap_err().contains("the status 201"));
+    assert!(check("GET", "/nowhere", 200, &body).unwrap_err().contains("no such route"));
+    assert!(check("GET", "/deliveries/d", 404, &body).unwrap_err().contains("not application/problem+json"));
+    assert!(check("POST", "/products", 201, &body).unwrap_err().contains("header Location"));
+}

@@ -1,0 +1,90 @@
+//! `docs/openapi.yaml` says what there is: every answer that it lists is given. (That every answer given is listed there,
+//! and looks like that, the client checks in all tests.)
+
+use contract_tests::Api;
+use std::collections::BTreeSet;
+use tests::{CARD, Shop, json, shared, text, unique};
+
+/// Given by what an operator does, or in need of a fault; their own tests see them.
+const SEEN_ELSEWHERE: [&str; 4] = ["{id}/retry", "{id}/discard", " 503", " 410"];
+
+shared!(every_answer_of_the_contract_is_given);
+
+fn every_answer_of_the_contract_is_given(shop: &Shop) {
+    // The kit, and what is wrong with others.
+    let kit = shop.kit(5);
+    let path = format!("/products/{}", kit.id);
+    let patch = |path: &str, price: i64| shop.call("PATCH", path).json(&json!({"price": price}));
+    shop.get("/products").is(200);
+    shop.get(&path).is(200);
+    shop.get("/products/unknown").problem(404);
+    shop.post("/products", &json!({"seller_id": "s", "name": "", "price": 0, "stock": -1})).problem(422);
+    patch(&path, 9_000).send().is(200);
+    patch(&path, 0).send().problem(422);
+    patch(&path, 1).header("if-match", "\"99\"").send().problem(412);
+    patch("/products/unknown", 1).send().problem(404);
+    // An order that is delivered, one that is cancelled, one that is declined.
+    let delivered = shop.order_under_way(&kit, 1);
+    let delivery = text(&shop.delivery(&delivered.id).expect("a delivery")["id"]);
+    let payment = text(&shop.payment(&delivered.id).expect("a payment")["id"]);
+    shop.get("/payments").is(200);
+    shop.get(&format!("/payments/{payment}")).is(200);
+    shop.get("/payments/unknown").problem(404);
+    shop.get("/deliveries").is(200);
+    shop.get(&format!("/deliveries/{delivery}")).is(200);
+    shop.get("/deliveries/unknown").problem(404);
+    shop.act(&format!("/deliveries/{delivery}/complete")).is(200);
+    shop.act("/deliveries/unknown/complete").problem(404);
+    let cancelled = shop.order_under_way(&kit, 1);
+    shop.call("DELETE", &format!("/orders/{}", cancelled.id)).send().is(200);
+    shop.act(&format!("/orders/{}/cancel", cancelled.id)).is(200);
+    shop.get(&format!("/mypages/{}", cancelled.id)).is(200);
+    shop.try_order(&kit, 1, "4000000000000002").problem(402);
+    shop.try_order(&kit, 1, "1234").problem(422);
+    shop.try_order(&kit, 1, CARD).is(201);
+    shop.get(&format!("/orders?member_id={}", delivered.member)).is(200);
+    shop.get(&format!("/orders/{}", delivered.id)).is(200);
+    shop.get("/orders/unknown").problem(404);
+    let called_back = text(&shop.delivery(&cancelled.id).expect("a delivery")["id"]);
+    shop.act(&format!("/deliveries/{called_back}/complete")).problem(409);
+    let reason = json!({"reason": ""});
+    let ways = [("DELETE", ""), ("POST", "/cancel")];
+    for (method, end) in ways {
+        let cancel = |id: &str| shop.call(method, &format!("/orders/{id}{end}"));
+        cancel("unknown").send().problem(404);
+        cancel(&delivered.id).send().problem(409);
+        cancel(&delivered.id).json(&reason).send().problem(422);
+    }
+    // What is read only, and the log.
+    shop.get(&format!("/mypages?member_id={}", unique("member"))).is(200);
+    shop.get("/mypages/unknown").problem(404);
+    shop.act("/mypages/rebuild").is(200);
+    shop.get(&format!("/notifications?order_id={}", delivered.id)).is(200);
+    shop.get("/").is(200);
+    let log = shop.get("/events?limit=100");
+    assert_eq!((log.status, log.breach()), (200, None));
+    shop.act("/catch-up").is(200);
+    shop.act("/bell").is(202);
+    // For operators.
+    shop.get("/dead-letters").is(200);
+    shop.get("/dead-letters?context=nobody").problem(422);
+    shop.act("/dead-letters/product-0/retry").problem(404);
+    shop.post("/dead-letters/product-0/discard", &json!({"reason": "none"})).problem(404);
+    shop.get("/health/live").is(200);
+    shop.get("/health/ready").is(200);
+    assert_eq!(shop.get("/metrics").status, 200);
+
+    let documented: BTreeSet<String> = documented().into_iter().collect();
+    let seen = Api::shop().seen();
+    let unseen: Vec<_> = documented.difference(&seen).collect();
+    assert!(unseen.is_empty(), "docs/openapi.yaml lists answers that nobody gives: {unseen:?}");
+}
+
+/// Method, path and status of every answer in the contract.
+fn documented() -> Vec<String> {
+    let operations = Api::shop().operations().into_iter().flat_map(|(method, path, operation)| {
+        let statuses = operation["responses"].as_object().expect("responses").keys().filter(|it| *it != "default");
+        statuses.map(move |status| format!("{} {path} {status}", method.to_uppercase())).collect::<Vec<_>>()
+    });
+    operations.filter(|it| !SEEN_ELSEWHERE.iter().any(|part| it.contains(part))).collect()
+}
