@@ -292,10 +292,13 @@ impl Person<'_> {
         if let Some(key) = key {
             call = call.header("idempotency-key", key);
         }
-        // What the host answers in the place of an instance that trapped, and what is cut off there, is no answer.
-        let trapping = *lock(&self.shared.during) == Some(Fault::Trap.name());
-        let is_whole = |answer: &Answer| !trapping || serde_json::from_str::<Json>(&answer.body).is_ok();
-        let answer = call.exchange().ok().filter(is_whole);
+        // What the host answers in the place of an instance that trapped, and what is cut off there, is no answer. The trap
+        // may have begun, or ended, in the middle of it.
+        let traps = || *lock(&self.shared.during) == Some(Fault::Trap.name());
+        let trapped = traps();
+        let answer = call.exchange().ok();
+        let trapped = trapped || traps();
+        let answer = answer.filter(|answer| !trapped || serde_json::from_str::<Json>(&answer.body).is_ok());
         if let Some(flaw) = answer.as_ref().and_then(Answer::flaw) {
             self.flaw(flaw);
         }
