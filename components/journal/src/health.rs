@@ -10,8 +10,9 @@ use kernel::{
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-/// How long one part of the shop may take to say that it is well.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one part of the shop may take to say that it is well. Being busy is no reason to get no requests: then all
+/// replicas would be taken out at once.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /health/live`: this process answers. What it depends on is not asked: to start it anew would not mend that.
 pub async fn live() -> Answer {

@@ -50,6 +50,11 @@ impl Trace {
     }
 }
 
+/// The trace id in a `traceparent`: what log lines are found by, beside spans.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
+}
+
 /// A header's value, if it is short visible ASCII: it goes into logs, events and answers.
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;

@@ -5,6 +5,7 @@ use crate::{
     bell::Bell,
     commit::{Committer, Unit},
     context::sql_name,
+    correlation::trace_id,
     database::{self, DatabaseError, jitter},
     dead_letter::{Letter, Retry, Status},
     gate::Gate,
@@ -331,7 +332,7 @@ impl<C: Context> Kernel<C> {
             match C::decide(&state, command) {
                 Ok(decided) => events = happen::<C>(decided, &trace, time, &mut state),
                 // What a policy wants may have become pointless; the event was heard all the same.
-                Err(refusal) => self.say(Level::Info, "a policy was refused", &event.correlation_id, &refusal),
+                Err(refusal) => self.say("a policy was refused", event, &refusal),
             }
         }
         state.write(rows)?;
@@ -423,7 +424,7 @@ impl<C: Context> Kernel<C> {
             if self.commit(std::slice::from_ref(&unit)).await? == 1 || self.is_logged(events.first()).await? {
                 self.bell.wanted(events.iter().map(|event| event.event.event_type()));
                 for event in &events {
-                    self.say(Level::Info, event.event.event_type(), &event.correlation_id, &"");
+                    self.say(event.event.event_type(), event, &"");
                 }
                 return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events });
             }
@@ -549,13 +550,13 @@ impl<C: Context> Kernel<C> {
         Ok(())
     }
 
-    fn say(&self, level: Level, message: &str, correlation_id: &str, detail: &dyn std::fmt::Display) {
-        let mut fields = json!({"correlation_id": correlation_id});
+    fn say(&self, message: &str, event: &Recorded, detail: &dyn std::fmt::Display) {
+        let mut fields = json!({"correlation_id": event.correlation_id, "trace_id": trace_id(&event.traceparent)});
         let detail = detail.to_string();
         if let (Some(fields), false) = (fields.as_object_mut(), detail.is_empty()) {
             fields.insert("detail".into(), detail.into());
         }
-        log_line::write(level, C::NAME, message, fields);
+        log_line::write(Level::Info, C::NAME, message, fields);
     }
 }
 

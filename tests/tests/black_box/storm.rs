@@ -3,6 +3,9 @@
 use std::time::Duration;
 use tests::{Mode, Sabotage, Storm, run_own, seed};
 
+/// How often a counter-proof may be tried.
+const TRIES: usize = 6;
+
 fn storm(seconds: u64, sabotage: Option<Sabotage>) -> Storm {
     Storm { time: Duration::from_secs(seconds), pace: Duration::from_millis(100), seed: seed(), sabotage }
 }
@@ -20,9 +23,13 @@ fn after_a_storm_the_books_balance() {
 #[test]
 fn without_the_condition_a_storm_leaves_books_that_do_not_balance() {
     run_own(Mode::Redis, |_| {
-        let outcome = storm(10, Some(Sabotage::Condition)).rage();
-        assert!(!outcome.report.violations.is_empty(), "nobody would notice: {}", outcome.report);
-        eprintln!("{}", outcome.report);
+        // Two decisions about one order have to meet within milliseconds: that takes some storms more or fewer.
+        let noticed = (0..TRIES).any(|_| {
+            let outcome = storm(10, Some(Sabotage::Condition)).rage();
+            eprintln!("{}", outcome.report);
+            !outcome.report.violations.is_empty()
+        });
+        assert!(noticed, "nobody would notice");
     });
 }
 
@@ -30,8 +37,11 @@ fn without_the_condition_a_storm_leaves_books_that_do_not_balance() {
 #[test]
 fn with_a_cursor_that_moves_by_itself_a_storm_doubles_effects() {
     run_own(Mode::Redis, |_| {
-        let outcome = storm(10, Some(Sabotage::Cursor)).rage();
-        assert!(outcome.report.doubled() > 0, "nobody would notice: {}", outcome.report);
-        eprintln!("{}", outcome.report);
+        let noticed = (0..TRIES).any(|_| {
+            let outcome = storm(10, Some(Sabotage::Cursor)).rage();
+            eprintln!("{}", outcome.report);
+            outcome.report.doubled() > 0
+        });
+        assert!(noticed, "nobody would notice");
     });
 }

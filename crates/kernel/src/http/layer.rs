@@ -3,7 +3,7 @@
 use super::{Answer, BODY_LIMIT, Problem, internal};
 use crate::{
     Context, Kernel,
-    correlation::{CORRELATION_HEADER, Trace},
+    correlation::{CORRELATION_HEADER, Trace, trace_id},
     log_line::{self, Level},
 };
 use axum::{
@@ -65,6 +65,7 @@ where
         let fields = json!({
             "method": method.as_str(), "path": path, "status": status.as_u16(),
             "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
+            "trace_id": trace_id(&trace.traceparent),
         });
         log_line::write(level, context, "request", fields);
     }
