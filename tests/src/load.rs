@@ -294,13 +294,14 @@ impl Person<'_> {
         }
         // What the host answers in the place of an instance that trapped, and what is cut off there, is no answer. The trap
         // may have begun, or ended, in the middle of it.
-        let traps = || *lock(&self.shared.during) == Some(Fault::Trap.name());
-        let trapped = traps();
+        let during = || *lock(&self.shared.during);
+        let before = during();
         let answer = call.exchange().ok();
-        let trapped = trapped || traps();
+        let after = during();
+        let trapped = [before, after].contains(&Some(Fault::Trap.name()));
         let answer = answer.filter(|answer| !trapped || serde_json::from_str::<Json>(&answer.body).is_ok());
         if let Some(flaw) = answer.as_ref().and_then(Answer::flaw) {
-            self.flaw(flaw);
+            self.flaw(format!("{flaw} (during {before:?}, then {after:?})"));
         }
         let answer = answer.filter(|answer| answer.status < 500);
         if answer.is_none() {
