@@ -14,7 +14,7 @@ use kernel::{
     platform::{self, Platform},
 };
 use serde_json::json;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Where the breaker's state is kept.
 const BREAKER_KEY: &str = "order/breaker/payment";
@@ -125,6 +125,5 @@ async fn write(platform: &dyn Platform, breaker: Breaker) {
 }
 
 fn now(platform: &dyn Platform) -> u64 {
-    let since = platform.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    platform::unix_ms(platform.now()).unsigned_abs()
 }

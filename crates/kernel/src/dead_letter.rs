@@ -9,7 +9,6 @@ use crate::{
     Context, Kernel, Trace,
     commit::Unit,
     context::sql_name,
-    database::DatabaseError,
     kernel::Error,
     log::{self, Entry},
     log_line::{self, Level},
@@ -18,10 +17,7 @@ use crate::{
 use contracts::{Event, HandlingDelayed, HandlingResumed, ids::OrderId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::{
-    ops::RangeInclusive,
-    time::{Duration, SystemTime},
-};
+use std::{ops::RangeInclusive, time::SystemTime};
 use uuid::Uuid;
 
 /// The condition in SQL that a letter is open.
@@ -107,7 +103,7 @@ impl Retry {
 
     /// Up to when a letter is due now; and from when on, since no pause is that long: the clock was set back.
     fn due(self, now: SystemTime) -> RangeInclusive<i64> {
-        let now = unix_ms(now);
+        let now = platform::unix_ms(now);
         now..=now.saturating_add(self.pause_ms(self.limit))
     }
 
@@ -146,12 +142,6 @@ pub enum LetterError {
     Failed(#[from] Error),
 }
 
-impl From<DatabaseError> for LetterError {
-    fn from(error: DatabaseError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 impl Letter {
     /// An event that was read and cannot be worked off now.
     pub(crate) fn parked(entry: &Entry, status: Status, at: &str) -> Self {
@@ -177,7 +167,7 @@ impl Letter {
         self.error = Some(error.to_string().chars().take(LONGEST).collect());
         let again = self.status != Status::Dead && self.tries < retry.limit;
         self.status = if again { Status::Retrying } else { Status::Dead };
-        self.due_at = again.then(|| unix_ms(now).saturating_add(retry.pause_ms(self.tries)));
+        self.due_at = again.then(|| platform::unix_ms(now).saturating_add(retry.pause_ms(self.tries)));
         self
     }
 
@@ -274,11 +264,7 @@ impl<C: Context> Kernel<C> {
             "tries": letter.tries, "status": letter.status, "error": letter.error});
         log_line::write(Level::Error, C::NAME, "an event could not be worked off", fields);
         let died = was != Status::Dead && letter.status == Status::Dead;
-        let delayed = |order_id| {
-            let (context, sequence) = (C::NAME.to_owned(), entry.seq.unsigned_abs());
-            Event::from(HandlingDelayed { order_id, context, sequence, event_type: entry.event_type.clone() })
-        };
-        let events = if died { self.report(entry, delayed)? } else { vec![] };
+        let events = if died { self.report(entry, Event::from)? } else { vec![] };
         Ok(Unit { letters: vec![letter], events, ..Unit::default() })
     }
 
@@ -291,11 +277,10 @@ impl<C: Context> Kernel<C> {
         status: Status,
         reason: Option<String>,
     ) -> Result<Unit, Error> {
-        let resumed = |order_id| {
-            let (context, sequence) = (C::NAME.to_owned(), entry.seq.unsigned_abs());
-            Event::from(HandlingResumed { order_id, context, sequence, event_type: entry.event_type.clone() })
-        };
         if letter.status == Status::Dead {
+            let resumed = |HandlingDelayed { order_id, context, sequence, event_type }| {
+                HandlingResumed { order_id, context, sequence, event_type }.into()
+            };
             unit.events.extend(self.report(entry, resumed)?);
         }
         let fields = json!({"correlation_id": entry.correlation_id, "type": entry.event_type, "sequence": entry.seq,
@@ -305,14 +290,21 @@ impl<C: Context> Kernel<C> {
         Ok(unit)
     }
 
-    /// What the log is told about the order whose event it is. A read model tells the log nothing.
-    fn report(&self, entry: &Entry, what: impl FnOnce(OrderId) -> Event) -> Result<Vec<Json>, Error> {
+    /// What the log is told about the order whose event it is: that it is delayed, or what is made of that. A read model
+    /// tells the log nothing.
+    fn report(&self, entry: &Entry, what: impl FnOnce(HandlingDelayed) -> Event) -> Result<Vec<Json>, Error> {
         if C::APPENDS.is_empty() || !Event::is_about_an_order(&entry.event_type) {
             return Ok(vec![]);
         }
         let trace = Trace::of_event(&entry.id, &entry.correlation_id, &entry.traceparent);
         let time = platform::timestamp(self.platform().now());
-        let event = log::fresh(what(OrderId::new(entry.subject.clone())), &trace, Uuid::now_v7(), &time);
+        let delayed = HandlingDelayed {
+            order_id: OrderId::new(entry.subject.clone()),
+            context: C::NAME.to_owned(),
+            sequence: entry.seq.unsigned_abs(),
+            event_type: entry.event_type.clone(),
+        };
+        let event = log::fresh(what(delayed), &trace, Uuid::now_v7(), &time);
         self.bell.wanted([event.event.event_type()]);
         Ok(log::to_json(C::NAME, &[event])?)
     }
@@ -421,9 +413,4 @@ fn with_event(row: &Row) -> Result<(Letter, Entry), Error> {
     let letter = row.get(..12).ok_or(Error::Missing("a column"))?;
     let event = row.get(12..).ok_or(Error::Missing("a column"))?;
     Ok((Letter::read(letter)?, log::entry(event)?))
-}
-
-fn unix_ms(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -145,7 +145,7 @@ impl<C: Context> Kernel<C> {
     pub async fn open(platform: Arc<dyn Platform>) -> Result<Arc<Self>, Error> {
         let (name, version) = (sql_name(C::NAME), C::SCHEMA_VERSION);
         log::migrate(&*platform).await?;
-        migration::migrate(&*platform, &name, version, &schema::<C>()).await?;
+        migration::migrate(&*platform, &name, version, schema::<C>).await?;
         Ok(Arc::new(Self {
             look: log::look_sql(&name, version, C::CONSUMES),
             committer: Committer::new(&name, version),

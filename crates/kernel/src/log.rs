@@ -121,7 +121,7 @@ impl Log {
 }
 
 pub(crate) async fn migrate(platform: &dyn Platform) -> Result<(), Error> {
-    migration::migrate(platform, "log", VERSION, &[SQL.to_owned()]).await
+    migration::migrate(platform, "log", VERSION, || [SQL.to_owned()]).await
 }
 
 pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {

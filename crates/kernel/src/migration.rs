@@ -19,11 +19,17 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
 const OLDEST: &str = "ALTER TABLE schema_version ADD COLUMN oldest INTEGER";
 const MIGRATING: &str = "ALTER TABLE schema_version ADD COLUMN migrating_to INTEGER";
 
-/// Brings the tables of `name` to `version` by running the SQL files, unless they are there already.
+/// Brings the tables of `name` to `version` by running the SQL files, unless they are there already: then, which is at
+/// every start of an instance but the first, they are not even made.
 ///
 /// # Errors
 /// When the database has a version beside which this one does not work any more, or a statement fails.
-pub(crate) async fn migrate(platform: &dyn Platform, name: &str, version: i64, files: &[String]) -> Result<(), Error> {
+pub(crate) async fn migrate<const N: usize>(
+    platform: &dyn Platform,
+    name: &str,
+    version: i64,
+    files: impl FnOnce() -> [String; N],
+) -> Result<(), Error> {
     let (found, oldest) = match version_of(platform, name).await {
         Ok(found) => found,
         // A new database: even the table of versions is missing.
@@ -42,7 +48,7 @@ pub(crate) async fn migrate(platform: &dyn Platform, name: &str, version: i64, f
     let begin = "INSERT INTO schema_version (name, version, oldest, migrating_to) VALUES (?1, 0, 0, ?2) \
         ON CONFLICT (name) DO UPDATE SET migrating_to = excluded.migrating_to WHERE version < excluded.migrating_to";
     database::query(platform, begin, vec![name.into(), version.into()]).await?;
-    for statement in files.iter().flat_map(|file| statements(file)) {
+    for statement in files().iter().flat_map(|file| statements(file)) {
         run(platform, &statement).await?;
     }
     drop_views(platform, name, version).await?;

@@ -113,6 +113,12 @@ pub async fn within<T>(platform: &dyn Platform, patience: Duration, what: impl F
     }
 }
 
+/// A time in ms since 1970, where it is compared and not shown.
+pub fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.
 pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
