@@ -223,18 +223,24 @@ async fn a_store_that_fails_counts_as_a_closed_breaker() {
     assert_eq!(shop.place().await.status, 201);
 }
 
+/// Places an order under the key `k`, by a request that dies while it waits for the payment. Returns its id.
+async fn place_and_die(shop: &Arc<Shop>) -> String {
+    let held = shop.native.hold(CHARGE);
+    let dying = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.place_once("k", CARD).await }
+    });
+    held.reached().await;
+    dying.abort();
+    let (_, id) = shop.native.log().pop().unwrap();
+    id
+}
+
 #[tokio::test]
 async fn an_order_whose_request_died_is_taken_up_again_under_its_key_or_rejected_in_the_end() {
     for again in [true, false] {
         let shop = Arc::new(shop().await);
-        let held = shop.native.hold(CHARGE);
-        let dying = tokio::spawn({
-            let shop = shop.clone();
-            async move { shop.place_once("k", CARD).await }
-        });
-        held.reached().await;
-        dying.abort();
-        let (_, id) = shop.native.log().pop().unwrap();
+        let id = place_and_die(&shop).await;
         if again {
             let placed = shop.place_once("k", CARD).await;
             assert_eq!((placed.status, placed.text("/id")), (201, id.as_str()));
@@ -254,14 +260,7 @@ async fn an_order_whose_request_died_is_taken_up_again_under_its_key_or_rejected
 async fn a_clock_that_is_set_back_leaves_no_order_open() {
     let shop = Arc::new(shop().await);
     shop.native.advance(Duration::from_secs(3_600));
-    let held = shop.native.hold(CHARGE);
-    let dying = tokio::spawn({
-        let shop = shop.clone();
-        async move { shop.place_once("k", CARD).await }
-    });
-    held.reached().await;
-    dying.abort();
-    let (_, id) = shop.native.log().pop().unwrap();
+    let id = place_and_die(&shop).await;
     shop.native.set_back(Duration::from_secs(3_600));
     assert_eq!(shop.orders.post("/internal/settle", json!({})).await.status, 200);
     assert_eq!(shop.orders.get(&format!("/orders/{id}")).await.text("/status"), "rejected");
