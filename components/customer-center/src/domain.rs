@@ -1,11 +1,13 @@
 //! What my page shows of an order. Pure, and nothing but `evolve`: a read model decides nothing.
 
+use crate::{MyPages, Rebuild};
 use contracts::{
     Event,
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::Recorded;
+use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 
 /// Something that happened to the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,60 +59,95 @@ pub struct MyPage {
     pub updated_at: String,
 }
 
-/// The page after an event.
-pub fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
-    let mut page = match (&recorded.event, page) {
-        (Event::OrderPlaced(e), None) => MyPage {
-            order_id: e.order_id.clone(),
-            member_id: e.member_id.clone(),
-            product_id: e.product_id.clone(),
-            product_name: e.product_name.clone(),
-            quantity: e.quantity,
-            amount: e.amount,
-            address: e.address.clone(),
-            card: None,
-            order_status: "pending".into(),
-            payment_status: None,
-            delivery_status: None,
-            timeline: vec![],
-            updated_at: String::new(),
-        },
-        (_, page) => page?,
-    };
-    match &recorded.event {
-        Event::OrderRejected(_) => page.order_becomes("rejected"),
-        Event::OrderCancelled(_) => page.order_becomes("cancelled"),
-        Event::PaymentCompleted(e) => {
-            page.order_becomes("paid");
-            page.payment_status = Some("completed".into());
-            page.card = Some(e.card.clone());
-        }
-        Event::PaymentDeclined(e) => {
-            page.payment_status = Some("declined".into());
-            page.card = Some(e.card.clone());
-        }
-        Event::PaymentCancelled(_) => page.payment_status = Some("cancelled".into()),
-        Event::DeliveryRequested(_) => {
-            page.order_becomes("delivery_requested");
-            page.delivery_status = Some("requested".into());
-        }
-        Event::DeliveryCompleted(_) => {
-            page.order_becomes("delivered");
-            page.delivery_status = Some("completed".into());
-        }
-        Event::DeliveryCancelled(_) => page.delivery_status = Some("cancelled".into()),
-        Event::HandlingDelayed(e) => page.delay(e.sequence, 1),
-        Event::HandlingResumed(e) => page.delay(e.sequence, -1),
-        _ => {}
+/// A read model takes no commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {}
+
+impl Decider for MyPages {
+    type State = Option<MyPage>;
+    type Command = Command;
+    type Refusal = Infallible;
+
+    fn target(command: &Command) -> OrderId {
+        match *command {}
     }
-    page.timeline.push(Entry {
-        seq: recorded.seq.unwrap_or_default(),
-        event_type: recorded.event.event_type().into(),
-        at: recorded.time.clone(),
-        delays: 0,
-    });
-    page.updated_at.clone_from(&recorded.time);
-    Some(page)
+
+    fn decide(_: &Option<MyPage>, command: Command) -> Result<Vec<Event>, Infallible> {
+        match command {}
+    }
+
+    fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
+        let mut page = match (&recorded.event, page) {
+            (Event::OrderPlaced(e), None) => MyPage {
+                order_id: e.order_id.clone(),
+                member_id: e.member_id.clone(),
+                product_id: e.product_id.clone(),
+                product_name: e.product_name.clone(),
+                quantity: e.quantity,
+                amount: e.amount,
+                address: e.address.clone(),
+                card: None,
+                order_status: "pending".into(),
+                payment_status: None,
+                delivery_status: None,
+                timeline: vec![],
+                updated_at: String::new(),
+            },
+            (_, page) => page?,
+        };
+        match &recorded.event {
+            Event::OrderRejected(_) => page.order_becomes("rejected"),
+            Event::OrderCancelled(_) => page.order_becomes("cancelled"),
+            Event::PaymentCompleted(e) => {
+                page.order_becomes("paid");
+                page.payment_status = Some("completed".into());
+                page.card = Some(e.card.clone());
+            }
+            Event::PaymentDeclined(e) => {
+                page.payment_status = Some("declined".into());
+                page.card = Some(e.card.clone());
+            }
+            Event::PaymentCancelled(_) => page.payment_status = Some("cancelled".into()),
+            Event::DeliveryRequested(_) => {
+                page.order_becomes("delivery_requested");
+                page.delivery_status = Some("requested".into());
+            }
+            Event::DeliveryCompleted(_) => {
+                page.order_becomes("delivered");
+                page.delivery_status = Some("completed".into());
+            }
+            Event::DeliveryCancelled(_) => page.delivery_status = Some("cancelled".into()),
+            Event::HandlingDelayed(e) => page.delay(e.sequence, 1),
+            Event::HandlingResumed(e) => page.delay(e.sequence, -1),
+            _ => {}
+        }
+        page.timeline.push(Entry {
+            seq: recorded.seq.unwrap_or_default(),
+            event_type: recorded.event.name().into(),
+            at: recorded.time.clone(),
+            delays: 0,
+        });
+        page.updated_at.clone_from(&recorded.time);
+        Some(page)
+    }
+}
+
+impl Decider for Rebuild {
+    type State = Option<MyPage>;
+    type Command = Command;
+    type Refusal = Infallible;
+
+    fn target(command: &Command) -> OrderId {
+        MyPages::target(command)
+    }
+
+    fn decide(page: &Option<MyPage>, command: Command) -> Result<Vec<Event>, Infallible> {
+        MyPages::decide(page, command)
+    }
+
+    fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
+        MyPages::evolve(page, recorded)
+    }
 }
 
 impl MyPage {

@@ -58,8 +58,7 @@ struct Line<'a> {
     delayed: Option<bool>,
 }
 
-async fn show(State(kernel): State<Arc<Kernel<MyPages>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
-    let order_id = OrderId::new(id);
+async fn show(State(kernel): State<Arc<Kernel<MyPages>>>, Path(order_id): Path<OrderId>) -> Result<Answer, Problem> {
     let page = kernel.find::<MyPage>(&order_id).await?;
     let parked = kernel.parked(&[order_id.as_str()]).await?;
     match page {

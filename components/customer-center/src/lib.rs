@@ -7,7 +7,11 @@ pub mod policy;
 mod rebuild;
 mod store;
 
-pub use policy::MyPages;
+/// The context `customer-center`.
+pub struct MyPages;
+
+/// Its second self, which builds the pages anew while the first one goes on answering.
+pub struct Rebuild;
 
 #[cfg(target_family = "wasm")]
 mod entry {

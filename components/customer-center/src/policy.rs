@@ -1,70 +1,57 @@
 //! Whenever anything happened to an order, its page shows it.
 
-use crate::domain::{self, MyPage};
-use contracts::{Event, ids::OrderId};
+use crate::{MyPages, Rebuild, domain::Command};
+use contracts::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, EventType, HandlingDelayed, HandlingResumed, Notified,
+    OrderCancelled, OrderPlaced, OrderRejected, OutOfStock, PaymentCancelled, PaymentCompleted, PaymentDeclined,
+    StockDecreased, StockRestored, ids::OrderId,
+};
 use kernel::{Context, Recorded};
-use std::convert::Infallible;
 use uuid::Uuid;
 
-/// The context `customer-center`.
-pub struct MyPages;
+impl Context for MyPages {
+    const NAME: &'static str = "customer-center";
+    const SQL: &'static str = include_str!("../../../sql/customer_center.sql");
+    /// Everything about an order.
+    const CONSUMES: &'static [EventType] = &[
+        OrderPlaced::TYPE,
+        OrderRejected::TYPE,
+        OrderCancelled::TYPE,
+        PaymentCompleted::TYPE,
+        PaymentDeclined::TYPE,
+        PaymentCancelled::TYPE,
+        StockDecreased::TYPE,
+        OutOfStock::TYPE,
+        StockRestored::TYPE,
+        DeliveryRequested::TYPE,
+        DeliveryCompleted::TYPE,
+        DeliveryCancelled::TYPE,
+        Notified::TYPE,
+        HandlingDelayed::TYPE,
+        HandlingResumed::TYPE,
+    ];
+    const APPENDS: &'static [EventType] = &[];
 
-/// Its second self, which builds the pages anew while the first one goes on answering.
-pub struct Rebuild;
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        recorded.event.order_id().cloned()
+    }
 
-/// Everything about an order.
-const CONSUMES: &[&str] = &[
-    "OrderPlaced",
-    "OrderRejected",
-    "OrderCancelled",
-    "PaymentCompleted",
-    "PaymentDeclined",
-    "PaymentCancelled",
-    "StockDecreased",
-    "OutOfStock",
-    "StockRestored",
-    "DeliveryRequested",
-    "DeliveryCompleted",
-    "DeliveryCancelled",
-    "Notified",
-    "HandlingDelayed",
-    "HandlingResumed",
-];
-
-/// A read model takes no commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {}
-
-macro_rules! reads_everything {
-    ($context:ty, $name:literal) => {
-        impl Context for $context {
-            const NAME: &'static str = $name;
-            const SQL: &'static str = include_str!("../../../sql/customer_center.sql");
-            const CONSUMES: &'static [&'static str] = CONSUMES;
-            const APPENDS: &'static [&'static str] = &[];
-
-            type State = Option<MyPage>;
-            type Command = Command;
-            type Refusal = Infallible;
-
-            fn concerns(recorded: &Recorded) -> Option<OrderId> {
-                recorded.event.order_id().cloned()
-            }
-
-            fn whenever(_: &Recorded, _: Uuid) -> Option<Command> {
-                None
-            }
-
-            fn decide(_: &Option<MyPage>, command: Command) -> Result<Vec<Event>, Infallible> {
-                match command {}
-            }
-
-            fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
-                domain::evolve(page, recorded)
-            }
-        }
-    };
+    fn whenever(_: &Recorded, _: Uuid) -> Option<Command> {
+        None
+    }
 }
 
-reads_everything!(MyPages, "customer-center");
-reads_everything!(Rebuild, "customer-center-rebuild");
+impl Context for Rebuild {
+    const NAME: &'static str = "customer-center-rebuild";
+    const SQL: &'static str = MyPages::SQL;
+    const CONSUMES: &'static [EventType] = MyPages::CONSUMES;
+    const APPENDS: &'static [EventType] = MyPages::APPENDS;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        MyPages::concerns(recorded)
+    }
+
+    fn whenever(recorded: &Recorded, fresh: Uuid) -> Option<Command> {
+        MyPages::whenever(recorded, fresh)
+    }
+}

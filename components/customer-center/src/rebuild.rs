@@ -3,7 +3,7 @@
 //! The new generation of pages has a cursor of its own and grows beside the live one; when it has read the whole log,
 //! one statement makes it the live one. `sql/customer_center.sql` has both ends of it.
 
-use crate::{MyPages, policy::Rebuild};
+use crate::{MyPages, Rebuild};
 use kernel::{Context, Error, Kernel, platform::Value};
 use serde::Serialize;
 use std::time::Duration;
@@ -38,11 +38,11 @@ pub async fn rebuild(kernel: &Kernel<MyPages>) -> Result<Rebuilt, Error> {
             }
         }
     }
-    let sql = "SELECT (SELECT count(*) FROM customer_center_mypage WHERE generation = live), position \
-        FROM customer_center_generation, customer_center_cursor";
+    let sql =
+        "SELECT (SELECT count(*) FROM customer_center_row), position FROM consumer WHERE name = 'customer-center'";
     match integers(kernel, sql).await?.as_slice() {
         [mypages, cursor] => Ok(Rebuilt { mypages: *mypages, cursor: *cursor }),
-        _ => Err(Error::Missing("the live generation")),
+        _ => Err(Error::Missing("where my page stands")),
     }
 }
 

@@ -15,8 +15,6 @@ impl Entity for MyPage {
 
 /// A part of the pages, the newest order's first; of one member, if the list says so.
 pub async fn list(kernel: &Kernel<MyPages>, listing: &Listing) -> Result<Vec<Versioned<MyPage>>, Error> {
-    let base = "SELECT order_id FROM customer_center_mypage \
-        WHERE generation = (SELECT live FROM customer_center_generation)";
-    let (sql, parameters) = listing.select(base, "order_id", &[("member_id", "member_id")]);
-    kernel.select(&sql, parameters).await
+    let (condition, parameters) = listing.select("true", "id", &[("member_id", "row ->> 'member_id'")]);
+    kernel.select(&condition, parameters).await
 }

@@ -47,16 +47,16 @@ struct View<'a> {
 async fn complete(
     State(kernel): State<Arc<Kernel<Deliveries>>>,
     trace: Trace,
-    Path(id): Path<String>,
+    Path(id): Path<DeliveryId>,
     OptionalBody(Completion {}): OptionalBody<Completion>,
 ) -> Result<Answer, Problem> {
     let order_id = find(&kernel, &id).await?.value.order_id;
-    let state = kernel.execute(&order_id, Command::Complete, &trace, None, None).await?.state;
+    let state = kernel.execute(Command::Complete { order_id }, &trace).await?.state;
     let value = state.value.ok_or(Refusal::Unknown)?;
     Ok(shown(&Versioned { version: state.version, value }))
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Deliveries>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
+async fn show(State(kernel): State<Arc<Kernel<Deliveries>>>, Path(id): Path<DeliveryId>) -> Result<Answer, Problem> {
     Ok(shown(&find(&kernel, &id).await?))
 }
 
@@ -67,7 +67,7 @@ async fn list(State(kernel): State<Arc<Kernel<Deliveries>>>, query: Query) -> Re
     Ok(Answer::ok(Page::new(views, &listing, |view| view.order_id.to_string())))
 }
 
-async fn find(kernel: &Kernel<Deliveries>, id: &str) -> Result<Versioned<Delivery>, Problem> {
+async fn find(kernel: &Kernel<Deliveries>, id: &DeliveryId) -> Result<Versioned<Delivery>, Problem> {
     Ok(store::find(kernel, id).await?.ok_or(Refusal::Unknown)?)
 }
 

@@ -5,7 +5,8 @@ pub mod http;
 pub mod policy;
 mod store;
 
-pub use policy::Deliveries;
+/// The context `delivery`.
+pub struct Deliveries;
 
 #[cfg(target_family = "wasm")]
 mod entry {

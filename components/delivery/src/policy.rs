@@ -1,22 +1,18 @@
 //! Whenever something happened elsewhere …
 
-use crate::domain::{self, Command, Delivery, Refusal};
-use contracts::{Event, ids::OrderId};
+use crate::{Deliveries, domain::Command};
+use contracts::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled, PaymentCompleted,
+    StockDecreased, ids::OrderId,
+};
 use kernel::{Context, Recorded};
 use uuid::Uuid;
-
-/// The context `delivery`.
-pub struct Deliveries;
 
 impl Context for Deliveries {
     const NAME: &'static str = "delivery";
     const SQL: &'static str = include_str!("../../../sql/delivery.sql");
-    const CONSUMES: &'static [&'static str] = &["PaymentCompleted", "StockDecreased", "OrderCancelled"];
-    const APPENDS: &'static [&'static str] = &["DeliveryRequested", "DeliveryCompleted", "DeliveryCancelled"];
-
-    type State = Option<Delivery>;
-    type Command = Command;
-    type Refusal = Refusal;
+    const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, StockDecreased::TYPE, OrderCancelled::TYPE];
+    const APPENDS: &'static [EventType] = &[DeliveryRequested::TYPE, DeliveryCompleted::TYPE, DeliveryCancelled::TYPE];
 
     fn concerns(recorded: &Recorded) -> Option<OrderId> {
         recorded.event.order_id().cloned()
@@ -32,16 +28,10 @@ impl Context for Deliveries {
                 address: e.address.clone(),
             }),
             // … an order was cancelled: cancel its delivery.
-            Event::OrderCancelled(e) => Some(Command::Cancel { reason: e.reason.clone() }),
+            Event::OrderCancelled(e) => {
+                Some(Command::Cancel { order_id: e.order_id.clone(), reason: e.reason.clone() })
+            }
             _ => None,
         }
-    }
-
-    fn decide(delivery: &Option<Delivery>, command: Command) -> Result<Vec<Event>, Refusal> {
-        domain::decide(delivery, command)
-    }
-
-    fn evolve(delivery: Option<Delivery>, recorded: &Recorded) -> Option<Delivery> {
-        domain::evolve(delivery, recorded)
     }
 }

@@ -1,7 +1,7 @@
 //! Rows <-> state; see `sql/delivery.sql`.
 
 use crate::{Deliveries, domain::Delivery};
-use contracts::ids::OrderId;
+use contracts::ids::{DeliveryId, OrderId};
 use kernel::{Entity, Error, Kernel, Versioned, http::Listing};
 
 impl Entity for Delivery {
@@ -14,14 +14,12 @@ impl Entity for Delivery {
 }
 
 /// The delivery with this id.
-pub async fn find(kernel: &Kernel<Deliveries>, delivery_id: &str) -> Result<Option<Versioned<Delivery>>, Error> {
-    let sql = "SELECT order_id FROM delivery_delivery WHERE delivery_id = ?";
-    Ok(kernel.select(sql, vec![delivery_id.into()]).await?.pop())
+pub async fn find(kernel: &Kernel<Deliveries>, id: &DeliveryId) -> Result<Option<Versioned<Delivery>>, Error> {
+    Ok(kernel.select("row ->> 'delivery_id' = ?", vec![id.as_str().into()]).await?.pop())
 }
 
 /// A part of the deliveries, the newest order's first; of one order, if the list says so.
 pub async fn list(kernel: &Kernel<Deliveries>, listing: &Listing) -> Result<Vec<Versioned<Delivery>>, Error> {
-    let base = "SELECT order_id FROM delivery_delivery WHERE delivery_id IS NOT NULL";
-    let (sql, parameters) = listing.select(base, "order_id", &[("order_id", "order_id")]);
-    kernel.select(&sql, parameters).await
+    let (condition, parameters) = listing.select("row ->> 'delivery_id' IS NOT NULL", "id", &[("order_id", "id")]);
+    kernel.select(&condition, parameters).await
 }

@@ -1,10 +1,11 @@
 //! What a notification is. Pure.
 
+use crate::Marketing;
 use contracts::{
     Event, Notified, Recipient,
     ids::{NotificationId, OrderId},
 };
-use kernel::Recorded;
+use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
 /// How far a notification has come.
@@ -41,6 +42,8 @@ pub struct Notification {
 pub enum Command {
     /// Tell somebody what happened.
     Notify {
+        /// The event that it is about.
+        cause_id: String,
         /// The new notification's id.
         notification_id: NotificationId,
         /// The order that it is about.
@@ -58,32 +61,38 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {}
 
-/// What happens when the command is carried out.
-///
-/// # Errors
-/// Never.
-pub fn decide(notification: &Option<Notification>, command: Command) -> Result<Vec<Event>, Refusal> {
-    let Command::Notify { notification_id, order_id, recipient, event_type, message } = command;
-    // Nobody is told twice of the same event.
-    if notification.is_some() {
-        return Ok(vec![]);
-    }
-    Ok(vec![Notified { notification_id, order_id, recipient, event_type: event_type.into(), message }.into()])
-}
+impl Decider for Marketing {
+    type State = Option<Notification>;
+    type Command = Command;
+    type Refusal = Refusal;
 
-/// The notification after an event.
-pub fn evolve(notification: Option<Notification>, recorded: &Recorded) -> Option<Notification> {
-    match &recorded.event {
-        Event::Notified(e) => Some(Notification {
-            cause_id: recorded.causation_id.clone(),
-            notification_id: e.notification_id.clone(),
-            order_id: e.order_id.clone(),
-            recipient: e.recipient.clone(),
-            event_type: e.event_type.clone(),
-            message: e.message.clone(),
-            status: Status::Sent,
-            created_at: recorded.time.clone(),
-        }),
-        _ => notification,
+    fn target(command: &Command) -> String {
+        let Command::Notify { cause_id, .. } = command;
+        cause_id.clone()
+    }
+
+    fn decide(notification: &Option<Notification>, command: Command) -> Result<Vec<Event>, Refusal> {
+        let Command::Notify { notification_id, order_id, recipient, event_type, message, .. } = command;
+        // Nobody is told twice of the same event.
+        if notification.is_some() {
+            return Ok(vec![]);
+        }
+        Ok(vec![Notified { notification_id, order_id, recipient, event_type: event_type.into(), message }.into()])
+    }
+
+    fn evolve(notification: Option<Notification>, recorded: &Recorded) -> Option<Notification> {
+        match &recorded.event {
+            Event::Notified(e) => Some(Notification {
+                cause_id: recorded.causation_id.clone(),
+                notification_id: e.notification_id.clone(),
+                order_id: e.order_id.clone(),
+                recipient: e.recipient.clone(),
+                event_type: e.event_type.clone(),
+                message: e.message.clone(),
+                status: Status::Sent,
+                created_at: recorded.time.clone(),
+            }),
+            _ => notification,
+        }
     }
 }

@@ -5,7 +5,8 @@ pub mod http;
 pub mod policy;
 mod store;
 
-pub use policy::Marketing;
+/// The context `marketing`.
+pub struct Marketing;
 
 #[cfg(target_family = "wasm")]
 mod entry {

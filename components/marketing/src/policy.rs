@@ -1,26 +1,27 @@
 //! Whenever something happened elsewhere …
 
-use crate::domain::{self, Command, Notification, Refusal};
+use crate::{Marketing, domain::Command};
 use contracts::{
-    Event, Recipient,
+    DeliveryCancelled, DeliveryCompleted, Event, EventType, Notified, OutOfStock, PaymentCancelled, PaymentCompleted,
+    Recipient,
     ids::{MemberId, SellerId},
 };
 use kernel::{Context, Recorded};
 use uuid::Uuid;
 
-/// The context `marketing`.
-pub struct Marketing;
-
 impl Context for Marketing {
     const NAME: &'static str = "marketing";
     const SQL: &'static str = include_str!("../../../sql/marketing.sql");
-    const CONSUMES: &'static [&'static str] =
-        &["PaymentCompleted", "DeliveryCompleted", "PaymentCancelled", "OutOfStock", "DeliveryCancelled"];
-    const APPENDS: &'static [&'static str] = &["Notified"];
-
-    type State = Option<Notification>;
-    type Command = Command;
-    type Refusal = Refusal;
+    const CONSUMES: &'static [EventType] = &[
+        PaymentCompleted::TYPE,
+        DeliveryCompleted::TYPE,
+        PaymentCancelled::TYPE,
+        OutOfStock::TYPE,
+        DeliveryCancelled::TYPE,
+    ];
+    const APPENDS: &'static [EventType] = &[Notified::TYPE];
+    /// A notification is kept under the id of the event, which is not what the event is about.
+    const BY_SUBJECT: bool = false;
 
     fn concerns(recorded: &Recorded) -> Option<String> {
         Some(recorded.id.clone())
@@ -46,16 +47,8 @@ impl Context for Marketing {
             Event::DeliveryCancelled(e) => (member(&e.member_id), "The delivery of your order was cancelled.".into()),
             _ => return None,
         };
-        let event_type = recorded.event.event_type();
-        Some(Command::Notify { notification_id: fresh.into(), order_id, recipient, event_type, message })
-    }
-
-    fn decide(notification: &Option<Notification>, command: Command) -> Result<Vec<Event>, Refusal> {
-        domain::decide(notification, command)
-    }
-
-    fn evolve(notification: Option<Notification>, recorded: &Recorded) -> Option<Notification> {
-        domain::evolve(notification, recorded)
+        let (cause_id, event_type) = (recorded.id.clone(), recorded.event.name());
+        Some(Command::Notify { cause_id, notification_id: fresh.into(), order_id, recipient, event_type, message })
     }
 }
 

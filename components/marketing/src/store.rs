@@ -15,8 +15,7 @@ impl Entity for Notification {
 
 /// A part of the notifications, newest first; of one order or for one recipient, if the list says so.
 pub async fn list(kernel: &Kernel<Marketing>, listing: &Listing) -> Result<Vec<Versioned<Notification>>, Error> {
-    let base = "SELECT cause_id FROM marketing_notification WHERE true";
-    let filters = [("order_id", "order_id"), ("recipient", "recipient_id")];
-    let (sql, parameters) = listing.select(base, "notification_id", &filters);
-    kernel.select(&sql, parameters).await
+    let filters = [("order_id", "row ->> 'order_id'"), ("recipient", "row ->> '$.recipient.id'")];
+    let (condition, parameters) = listing.select("true", "row ->> 'notification_id'", &filters);
+    kernel.select(&condition, parameters).await
 }

@@ -1,10 +1,11 @@
 //! What an order is, and what may become of it. Pure.
 
+use crate::{Orders, store::DeskKey};
 use contracts::{
     Event, OrderCancelled, OrderPlaced, OrderRejected,
     ids::{MemberId, OrderId, ProductId, SellerId},
 };
-use kernel::Recorded;
+use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
 /// Why an order is rejected when its payment could not be had.
@@ -57,24 +58,9 @@ pub struct Kit {
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Its id.
-    pub order_id: OrderId,
-    /// Whose it is.
-    pub member_id: MemberId,
-    /// Who sells the kit.
-    pub seller_id: SellerId,
-    /// The kit.
-    pub product_id: ProductId,
-    /// What the kit was called.
-    pub product_name: String,
-    /// How many.
-    pub quantity: u32,
-    /// What one cost, in KRW.
-    pub unit_price: u64,
-    /// What they cost together, in KRW.
-    pub amount: u64,
-    /// Where to.
-    pub address: String,
+    /// What was ordered, as it was placed.
+    #[serde(flatten)]
+    pub placed: OrderPlaced,
     /// How far it has come.
     pub status: Status,
     /// Why it was rejected or cancelled.
@@ -94,27 +80,41 @@ pub struct Desk {
     pub kit: Option<Kit>,
 }
 
+/// What a member wants to order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The new order's id.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub member_id: MemberId,
+    /// The kit.
+    pub product_id: ProductId,
+    /// How many kits.
+    pub quantity: u32,
+    /// Where to.
+    pub address: String,
+    /// The last four digits of the card: `**** 1111`.
+    pub card: String,
+    /// Whose card it is.
+    pub card_owner: String,
+}
+
 /// What the context can be told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A member orders a kit.
-    Place {
-        /// The new order's id.
-        order_id: OrderId,
-        /// Whose it is.
-        member_id: MemberId,
-        /// How many kits.
-        quantity: u32,
-        /// Where to.
-        address: String,
-    },
+    Place(Placement),
     /// The order could not be paid.
     Reject {
+        /// The order.
+        order_id: OrderId,
         /// Why.
         reason: String,
     },
     /// The order is not wanted any more, or cannot be had.
     Cancel {
+        /// The order.
+        order_id: OrderId,
         /// Why.
         reason: Option<String>,
     },
@@ -140,101 +140,106 @@ pub enum Refusal {
     Rejected,
 }
 
-/// What happens when the command is carried out.
-///
-/// # Errors
-/// [`Refusal`].
-pub fn decide(desk: &Desk, command: Command) -> Result<Vec<Event>, Refusal> {
-    match command {
-        Command::Place { order_id, member_id, quantity, address } => {
-            if desk.order.is_some() {
-                return Err(Refusal::Exists);
-            }
-            let kit = desk.kit.as_ref().ok_or(Refusal::NoSuchProduct)?;
-            Ok(vec![
-                OrderPlaced {
-                    order_id,
-                    member_id,
-                    seller_id: kit.seller_id.clone(),
-                    product_id: kit.product_id.clone(),
-                    product_name: kit.name.clone(),
-                    quantity,
-                    unit_price: kit.price,
-                    amount: kit.price.saturating_mul(u64::from(quantity)),
-                    address,
+impl Decider for Orders {
+    type State = Desk;
+    type Command = Command;
+    type Refusal = Refusal;
+
+    fn target(command: &Command) -> DeskKey {
+        match command {
+            Command::Place(placement) => DeskKey::order_of_kit(&placement.order_id, &placement.product_id),
+            Command::Reject { order_id, .. } | Command::Cancel { order_id, .. } => DeskKey::order(order_id),
+        }
+    }
+
+    fn decide(desk: &Desk, command: Command) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Place(placement) => {
+                if desk.order.is_some() {
+                    return Err(Refusal::Exists);
                 }
-                .into(),
-            ])
-        }
-        Command::Reject { reason } => {
-            let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
-            // Paid after all, or closed by somebody else: then there is nothing to reject.
-            if order.status != Status::Pending {
-                return Ok(vec![]);
+                let kit = desk.kit.as_ref().ok_or(Refusal::NoSuchProduct)?;
+                Ok(vec![placed(placement, kit).into()])
             }
-            let (order_id, member_id) = (order.order_id.clone(), order.member_id.clone());
-            Ok(vec![OrderRejected { order_id, member_id, reason }.into()])
-        }
-        Command::Cancel { reason } => {
-            let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
-            match order.status {
-                Status::Delivered => Err(Refusal::Delivered),
-                Status::Rejected => Err(Refusal::Rejected),
-                Status::Cancelled => Ok(vec![]),
-                Status::Pending | Status::Paid | Status::DeliveryRequested => {
-                    let (order_id, member_id) = (order.order_id.clone(), order.member_id.clone());
-                    Ok(vec![OrderCancelled { order_id, member_id, reason }.into()])
+            Command::Reject { order_id, reason } => {
+                let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
+                // Paid after all, or closed by somebody else: then there is nothing to reject.
+                if order.status != Status::Pending {
+                    return Ok(vec![]);
+                }
+                let member_id = order.placed.member_id.clone();
+                Ok(vec![OrderRejected { order_id, member_id, reason }.into()])
+            }
+            Command::Cancel { order_id, reason } => {
+                let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
+                match order.status {
+                    Status::Delivered => Err(Refusal::Delivered),
+                    Status::Rejected => Err(Refusal::Rejected),
+                    Status::Cancelled => Ok(vec![]),
+                    Status::Pending | Status::Paid | Status::DeliveryRequested => {
+                        let member_id = order.placed.member_id.clone();
+                        Ok(vec![OrderCancelled { order_id, member_id, reason }.into()])
+                    }
                 }
             }
         }
+    }
+
+    fn evolve(mut desk: Desk, recorded: &Recorded) -> Desk {
+        let time = &recorded.time;
+        match &recorded.event {
+            Event::ProductRegistered(e) => {
+                desk.kit = Some(Kit {
+                    product_id: e.product_id.clone(),
+                    seller_id: e.seller_id.clone(),
+                    name: e.name.clone(),
+                    price: e.price,
+                });
+            }
+            Event::ProductModified(e) => {
+                desk.kit = Some(Kit {
+                    product_id: e.product_id.clone(),
+                    seller_id: e.seller_id.clone(),
+                    name: e.name.clone(),
+                    price: e.price,
+                });
+            }
+            Event::OrderPlaced(e) => {
+                desk.order = Some(Order {
+                    placed: e.clone(),
+                    status: Status::Pending,
+                    reason: None,
+                    created_at: time.clone(),
+                    updated_at: time.clone(),
+                });
+            }
+            Event::PaymentCompleted(_) => desk.becomes(Status::Paid, None, time),
+            Event::DeliveryRequested(_) => desk.becomes(Status::DeliveryRequested, None, time),
+            Event::DeliveryCompleted(_) => desk.becomes(Status::Delivered, None, time),
+            Event::OrderRejected(e) => desk.becomes(Status::Rejected, Some(&e.reason), time),
+            Event::OrderCancelled(e) => desk.becomes(Status::Cancelled, e.reason.as_ref(), time),
+            _ => {}
+        }
+        desk
     }
 }
 
-/// The desk after an event.
-pub fn evolve(mut desk: Desk, recorded: &Recorded) -> Desk {
-    let time = &recorded.time;
-    match &recorded.event {
-        Event::ProductRegistered(e) => {
-            desk.kit = Some(Kit {
-                product_id: e.product_id.clone(),
-                seller_id: e.seller_id.clone(),
-                name: e.name.clone(),
-                price: e.price,
-            });
-        }
-        Event::ProductModified(e) => {
-            desk.kit = Some(Kit {
-                product_id: e.product_id.clone(),
-                seller_id: e.seller_id.clone(),
-                name: e.name.clone(),
-                price: e.price,
-            });
-        }
-        Event::OrderPlaced(e) => {
-            desk.order = Some(Order {
-                order_id: e.order_id.clone(),
-                member_id: e.member_id.clone(),
-                seller_id: e.seller_id.clone(),
-                product_id: e.product_id.clone(),
-                product_name: e.product_name.clone(),
-                quantity: e.quantity,
-                unit_price: e.unit_price,
-                amount: e.amount,
-                address: e.address.clone(),
-                status: Status::Pending,
-                reason: None,
-                created_at: time.clone(),
-                updated_at: time.clone(),
-            });
-        }
-        Event::PaymentCompleted(_) => desk.becomes(Status::Paid, None, time),
-        Event::DeliveryRequested(_) => desk.becomes(Status::DeliveryRequested, None, time),
-        Event::DeliveryCompleted(_) => desk.becomes(Status::Delivered, None, time),
-        Event::OrderRejected(e) => desk.becomes(Status::Rejected, Some(&e.reason), time),
-        Event::OrderCancelled(e) => desk.becomes(Status::Cancelled, e.reason.as_ref(), time),
-        _ => {}
+/// What is ordered, with the name and the price that the kit has now.
+fn placed(placement: Placement, kit: &Kit) -> OrderPlaced {
+    let Placement { order_id, member_id, product_id, quantity, address, card, card_owner } = placement;
+    OrderPlaced {
+        order_id,
+        member_id,
+        seller_id: kit.seller_id.clone(),
+        product_id,
+        product_name: kit.name.clone(),
+        quantity,
+        unit_price: kit.price,
+        amount: kit.price.saturating_mul(u64::from(quantity)),
+        address,
+        card: Some(card),
+        card_owner: Some(card_owner),
     }
-    desk
 }
 
 impl Desk {

@@ -3,8 +3,8 @@
 use crate::{
     Orders,
     domain::{Command, Order, PAYMENT_UNAVAILABLE, Refusal, Status},
-    payment::{self, Unavailable},
-    store::{self, DeskKey},
+    place::{self, Outcome, Request, order_of},
+    store,
 };
 use ::http::StatusCode;
 use axum::{
@@ -13,16 +13,15 @@ use axum::{
     routing::{get, post},
 };
 use contracts::{
-    charge::{CardNumber, ChargeRequest},
+    charge::CardNumber,
     ids::{MemberId, OrderId, ProductId},
 };
 use kernel::{
-    Failure, Kernel, Trace, Versioned,
-    http::{Answer, Attempt, Begin, Body, Checks, Key, OptionalBody, Page, Problem, Query, integer, object},
+    Kernel, Trace, Versioned,
+    http::{Answer, Body, Checks, Key, OptionalBody, Page, Problem, Query, integer, object},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The context's routes.
 pub fn routes(kernel: Arc<Kernel<Orders>>) -> Router {
@@ -58,19 +57,6 @@ struct Cancellation {
     reason: Option<String>,
 }
 
-/// A placement that keeps all rules. Written down beside its idempotency key, so without the card's number.
-#[derive(Serialize)]
-struct Checked {
-    member_id: MemberId,
-    product_id: ProductId,
-    quantity: u32,
-    address: String,
-    card: String,
-    card_owner: String,
-    #[serde(skip)]
-    card_number: CardNumber,
-}
-
 /// An order as its readers see it.
 #[derive(Serialize)]
 struct View<'a> {
@@ -89,98 +75,19 @@ struct View<'a> {
     updated_at: &'a str,
 }
 
-/// No order without payment: the order is placed, charged, and answered as what it has become.
 async fn place(
     State(kernel): State<Arc<Kernel<Orders>>>,
     trace: Trace,
     Key(key): Key,
     Body(placement): Body<Placement>,
 ) -> Result<Answer, Problem> {
-    let placement = placement.check()?;
-    loop {
-        let (attempt, order, placed_by) = match kernel.begin(key.clone(), &placement, fresh_id()).await? {
-            Begin::Answered(answer) => return Ok(answer),
-            Begin::New(attempt) => match commit(&kernel, attempt, &placement, &trace).await {
-                Err(Failure::KeyTaken) => continue,
-                other => other?,
-            },
-            Begin::Started(attempt) => match find(&kernel, attempt.subject()).await?.value {
-                // It was rejected for want of payment, which is no answer but "come back". So try anew.
-                order if order.reason.as_deref() == Some(PAYMENT_UNAVAILABLE) => {
-                    match commit(&kernel, attempt.again(fresh_id()), &placement, &trace).await {
-                        Err(Failure::KeyTaken) => continue,
-                        other => other?,
-                    }
-                }
-                // Its request died on the way: go on from there.
-                order => (attempt, order, trace.clone()),
-            },
-        };
-        let (order, unavailable) = pay(&kernel, order, &placement, &placed_by).await?;
-        return match answer(&order, unavailable) {
-            Ok(answer) => Ok(kernel.finish(&attempt, answer).await?),
-            Err(problem) => Err(problem),
-        };
-    }
-}
-
-/// Commits the order. Returns it with the trace of what follows: caused by its event, no longer by the request.
-async fn commit(
-    kernel: &Kernel<Orders>,
-    attempt: Attempt,
-    placement: &Checked,
-    trace: &Trace,
-) -> Result<(Attempt, Order, Trace), Failure<Refusal>> {
-    let order_id = OrderId::new(attempt.subject());
-    let desk = DeskKey::order_of_kit(&order_id, &placement.product_id);
-    let command = Command::Place {
-        order_id,
-        member_id: placement.member_id.clone(),
-        quantity: placement.quantity,
-        address: placement.address.clone(),
-    };
-    let executed = kernel.execute(&desk, command, trace, None, Some(&attempt)).await?;
-    let trace = match executed.events.first() {
-        Some(placed) => Trace::of_event(&placed.id, &placed.correlation_id, &placed.traceparent),
-        None => trace.clone(),
-    };
-    let order = executed.state.value.order.ok_or(Failure::Refused(Refusal::Unknown))?;
-    Ok((attempt, order, trace))
-}
-
-/// Has the order charged, unless it was, and returns what has become of it according to the log: a payment that timed
-/// out may have been completed all the same.
-async fn pay(
-    kernel: &Kernel<Orders>,
-    order: Order,
-    placement: &Checked,
-    trace: &Trace,
-) -> Result<(Versioned<Order>, Unavailable), Problem> {
-    let order_id = order.order_id.clone();
-    let mut unavailable = Unavailable { retry_after: 1 };
-    if order.status == Status::Pending
-        && let Err(error) = payment::charge(kernel, &placement.charge(order), trace).await
-    {
-        unavailable = error;
-    }
-    let order = find(kernel, order_id.as_str()).await?;
-    if order.value.status != Status::Pending {
-        return Ok((order, unavailable));
-    }
-    // The rejection is refused if a completed payment gets into the log first; then the order is paid.
-    let command = Command::Reject { reason: PAYMENT_UNAVAILABLE.into() };
-    let desk = kernel.execute(&DeskKey::order(&order_id), command, trace, None, None).await?.state;
-    let order = desk.value.order.ok_or(Refusal::Unknown)?;
-    Ok((Versioned { version: desk.version, value: order }, unavailable))
-}
-
-/// The answer to a placement: final, or (as an error) to be tried again.
-fn answer(order: &Versioned<Order>, unavailable: Unavailable) -> Result<Answer, Problem> {
-    let order_id = order.value.order_id.as_str();
+    let Outcome { order, events, retry_after } =
+        place::place(&kernel, &placement.check()?, key.as_deref(), &trace).await?;
+    let order_id = order.value.placed.order_id.as_str();
     match (order.value.status, order.value.reason.as_deref()) {
         (Status::Rejected, Some(PAYMENT_UNAVAILABLE) | None) => {
             let detail = "The payment is not available at the moment, so there is no order. Nothing was charged.";
-            Err(Problem::unavailable("payment-unavailable", detail, unavailable.retry_after)
+            Err(Problem::unavailable("payment-unavailable", detail, retry_after)
                 .with("order_id", order_id)
                 .about(order_id))
         }
@@ -190,16 +97,17 @@ fn answer(order: &Versioned<Order>, unavailable: Unavailable) -> Result<Answer, 
                 .with("order_id", order_id)
                 .with("reason", reason)
                 .about(order_id)
-                .answer())
+                .answer()
+                .happened(&events))
         }
-        _ => Ok(shown(StatusCode::CREATED, order).location(format!("/orders/{order_id}"))),
+        _ => Ok(shown(StatusCode::CREATED, &order).location(format!("/orders/{order_id}")).happened(&events)),
     }
 }
 
 async fn cancel(
     State(kernel): State<Arc<Kernel<Orders>>>,
     trace: Trace,
-    Path(id): Path<String>,
+    Path(order_id): Path<OrderId>,
     OptionalBody(cancellation): OptionalBody<Cancellation>,
 ) -> Result<Answer, Problem> {
     let mut checks = Checks::default();
@@ -207,14 +115,12 @@ async fn cancel(
         checks.text("reason", reason, 1..=500);
     }
     checks.done()?;
-    let command = Command::Cancel { reason: cancellation.reason };
-    let desk = kernel.execute(&DeskKey::order(&OrderId::new(id)), command, &trace, None, None).await?.state;
-    let order = desk.value.order.ok_or(Refusal::Unknown)?;
-    Ok(shown(StatusCode::OK, &Versioned { version: desk.version, value: order }))
+    let executed = kernel.execute(Command::Cancel { order_id, reason: cancellation.reason }, &trace).await?;
+    Ok(shown(StatusCode::OK, &order_of(executed.state)?).happened(&executed.events))
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Orders>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
-    Ok(shown(StatusCode::OK, &find(&kernel, &id).await?))
+async fn show(State(kernel): State<Arc<Kernel<Orders>>>, Path(id): Path<OrderId>) -> Result<Answer, Problem> {
+    Ok(shown(StatusCode::OK, &place::find(&kernel, &id).await?))
 }
 
 async fn list(State(kernel): State<Arc<Kernel<Orders>>>, query: Query) -> Result<Answer, Problem> {
@@ -224,29 +130,22 @@ async fn list(State(kernel): State<Arc<Kernel<Orders>>>, query: Query) -> Result
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
 }
 
-async fn find(kernel: &Kernel<Orders>, id: &str) -> Result<Versioned<Order>, Problem> {
-    Ok(kernel.find::<Order>(&OrderId::new(id)).await?.ok_or(Refusal::Unknown)?)
-}
-
-fn fresh_id() -> String {
-    Uuid::now_v7().to_string()
-}
-
 fn shown(status: StatusCode, order: &Versioned<Order>) -> Answer {
-    Answer::json(status, View::of(order)).version(order.version).about(order.value.order_id.as_str())
+    Answer::json(status, View::of(order)).version(order.version).about(order.value.placed.order_id.as_str())
 }
 
 impl<'a> View<'a> {
     fn of(Versioned { version, value }: &'a Versioned<Order>) -> Self {
+        let placed = &value.placed;
         Self {
-            id: &value.order_id,
-            member_id: &value.member_id,
-            product_id: &value.product_id,
-            product_name: &value.product_name,
-            quantity: value.quantity,
-            unit_price: value.unit_price,
-            amount: value.amount,
-            address: &value.address,
+            id: &placed.order_id,
+            member_id: &placed.member_id,
+            product_id: &placed.product_id,
+            product_name: &placed.product_name,
+            quantity: placed.quantity,
+            unit_price: placed.unit_price,
+            amount: placed.amount,
+            address: &placed.address,
             status: value.status,
             reason: value.reason.as_deref(),
             version: *version,
@@ -257,7 +156,7 @@ impl<'a> View<'a> {
 }
 
 impl Placement {
-    fn check(self) -> Result<Checked, Problem> {
+    fn check(self) -> Result<Request, Problem> {
         let mut checks = Checks::default();
         checks.id("member_id", &self.member_id);
         checks.id("product_id", &self.product_id);
@@ -271,7 +170,7 @@ impl Placement {
         checks.done()?;
         let card_number =
             card_number.map_err(|error| Problem::invalid_field("payment.card_number", error.to_string()))?;
-        Ok(Checked {
+        Ok(Request {
             member_id: MemberId::new(self.member_id),
             product_id: ProductId::new(self.product_id),
             quantity: u32::try_from(self.quantity).unwrap_or_default(),
@@ -280,23 +179,6 @@ impl Placement {
             card_owner: self.payment.card_owner,
             card_number,
         })
-    }
-}
-
-impl Checked {
-    fn charge(&self, order: Order) -> ChargeRequest {
-        ChargeRequest {
-            order_id: order.order_id,
-            member_id: order.member_id,
-            seller_id: order.seller_id,
-            product_id: order.product_id,
-            product_name: order.product_name,
-            quantity: order.quantity,
-            amount: order.amount,
-            address: order.address,
-            card_number: self.card_number.clone(),
-            card_owner: self.card_owner.clone(),
-        }
     }
 }
 

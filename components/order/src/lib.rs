@@ -5,10 +5,12 @@ mod breaker;
 pub mod domain;
 pub mod http;
 mod payment;
+mod place;
 pub mod policy;
 mod store;
 
-pub use policy::Orders;
+/// The context `order`.
+pub struct Orders;
 
 #[cfg(target_family = "wasm")]
 mod entry {

@@ -50,7 +50,7 @@ pub async fn charge(kernel: &Kernel<Orders>, request: &ChargeRequest, trace: &Tr
             Ok(())
         }
         Err(error) => {
-            let fields = json!({"correlation_id": request.order_id, "error": error});
+            let fields = json!({"correlation_id": request.order.order_id, "error": error});
             log_line::write(Level::Warn, "order", "payment did not answer", fields);
             // Others may have failed meanwhile: count on from what they wrote.
             let failed = read(platform).await.failed(now(platform), settings);
@@ -84,7 +84,7 @@ async fn send(platform: &dyn Platform, charge: &ChargeRequest, trace: &Trace) ->
     let body = serde_json::to_vec(charge).map_err(|error| error.to_string())?;
     let request = ::http::Request::post(format!("{url}{}", charge::PATH))
         .header("content-type", "application/json")
-        .header(CORRELATION_HEADER, charge.order_id.as_str())
+        .header(CORRELATION_HEADER, charge.order.order_id.as_str())
         .header(CAUSATION_HEADER, &trace.causation_id)
         .header("traceparent", &trace.traceparent)
         .body(Bytes::from(body))

@@ -1,36 +1,33 @@
 //! Whenever something happened elsewhere …
 
 use crate::{
-    domain::{self, Command, Desk, OUT_OF_STOCK, PAYMENT_UNAVAILABLE, Refusal},
+    Orders,
+    domain::{Command, OUT_OF_STOCK, PAYMENT_UNAVAILABLE},
     payment,
     store::{self, DeskKey},
 };
-use contracts::Event;
+use contracts::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled, OrderPlaced,
+    OrderRejected, OutOfStock, PaymentCompleted, PaymentDeclined, ProductModified, ProductRegistered,
+};
 use kernel::{Context, Error, Failure, Kernel, Recorded, Trace, metrics::Sample};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The context `order`.
-pub struct Orders;
-
 impl Context for Orders {
     const NAME: &'static str = "order";
     const SQL: &'static str = include_str!("../../../sql/order.sql");
-    const CONSUMES: &'static [&'static str] = &[
-        "ProductRegistered",
-        "ProductModified",
-        "PaymentCompleted",
-        "PaymentDeclined",
-        "OutOfStock",
-        "DeliveryRequested",
-        "DeliveryCompleted",
-        "DeliveryCancelled",
+    const CONSUMES: &'static [EventType] = &[
+        ProductRegistered::TYPE,
+        ProductModified::TYPE,
+        PaymentCompleted::TYPE,
+        PaymentDeclined::TYPE,
+        OutOfStock::TYPE,
+        DeliveryRequested::TYPE,
+        DeliveryCompleted::TYPE,
+        DeliveryCancelled::TYPE,
     ];
-    const APPENDS: &'static [&'static str] = &["OrderPlaced", "OrderRejected", "OrderCancelled"];
-
-    type State = Desk;
-    type Command = Command;
-    type Refusal = Refusal;
+    const APPENDS: &'static [EventType] = &[OrderPlaced::TYPE, OrderRejected::TYPE, OrderCancelled::TYPE];
 
     fn concerns(recorded: &Recorded) -> Option<DeskKey> {
         match &recorded.event {
@@ -43,19 +40,15 @@ impl Context for Orders {
     fn whenever(recorded: &Recorded, _: Uuid) -> Option<Command> {
         match &recorded.event {
             // … the payment was declined: the order is rejected for the same reason.
-            Event::PaymentDeclined(e) => Some(Command::Reject { reason: e.reason.clone() }),
+            Event::PaymentDeclined(e) => {
+                Some(Command::Reject { order_id: e.order_id.clone(), reason: e.reason.clone() })
+            }
             // … there were not enough kits: the order is cancelled, and with it its payment and its delivery.
-            Event::OutOfStock(_) => Some(Command::Cancel { reason: Some(OUT_OF_STOCK.into()) }),
+            Event::OutOfStock(e) => {
+                Some(Command::Cancel { order_id: e.order_id.clone(), reason: Some(OUT_OF_STOCK.into()) })
+            }
             _ => None,
         }
-    }
-
-    fn decide(desk: &Desk, command: Command) -> Result<Vec<Event>, Refusal> {
-        domain::decide(desk, command)
-    }
-
-    fn evolve(desk: Desk, recorded: &Recorded) -> Desk {
-        domain::evolve(desk, recorded)
     }
 
     async fn samples(kernel: &Arc<Kernel<Self>>) -> Result<Vec<Sample>, Error> {
@@ -68,11 +61,11 @@ impl Context for Orders {
     /// meanwhile, the log says so, and the rejection is refused.
     async fn settle(kernel: &Arc<Kernel<Self>>) -> Result<(), Error> {
         for order_id in store::overdue(kernel).await? {
-            let command = Command::Reject { reason: PAYMENT_UNAVAILABLE.into() };
-            match kernel.execute(&DeskKey::order(&order_id), command, &Trace::own(), None, None).await {
+            let command = Command::Reject { order_id, reason: PAYMENT_UNAVAILABLE.into() };
+            match kernel.execute(command, &Trace::own()).await {
                 // Perhaps it was paid, and that could not be worked off yet.
                 Ok(_) | Err(Failure::Failed(Error::Delayed(_))) => {}
-                Err(Failure::Refused(_) | Failure::Stale { .. } | Failure::KeyTaken) => {}
+                Err(Failure::Refused(_) | Failure::Stale { .. } | Failure::KeyTaken | Failure::KeyReused) => {}
                 Err(Failure::Failed(error)) => return Err(error),
             }
         }

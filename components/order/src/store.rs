@@ -18,7 +18,7 @@ impl Entity for Order {
     type Id = OrderId;
 
     fn id(&self) -> &OrderId {
-        &self.order_id
+        &self.placed.order_id
     }
 }
 
@@ -82,9 +82,8 @@ impl State for Desk {
 
 /// A part of the orders, newest first; of one member, if the list says so.
 pub async fn list(kernel: &Kernel<Orders>, listing: &Listing) -> Result<Vec<Versioned<Order>>, Error> {
-    let base = "SELECT order_id FROM order_order WHERE true";
-    let (sql, parameters) = listing.select(base, "order_id", &[("member_id", "member_id")]);
-    kernel.select(&sql, parameters).await
+    let (condition, parameters) = listing.select("true", "id", &[("member_id", "row ->> 'member_id'")]);
+    kernel.select(&condition, parameters).await
 }
 
 /// The orders that have waited for their payment for too long. So has one from the future: the clock was set back.
@@ -94,15 +93,19 @@ pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
     let now = platform.now();
     let since = platform::timestamp(now.checked_sub(patience).unwrap_or(now));
     let until = platform::timestamp(now.checked_add(patience).unwrap_or(now));
-    let sql = "SELECT order_id FROM order_order WHERE status = 'pending' AND created_at < ?1 \
-        UNION ALL SELECT order_id FROM order_order WHERE status = 'pending' AND created_at > ?2 LIMIT 100";
-    let orders: Vec<Versioned<Order>> = kernel.select(sql, vec![since.into(), until.into()]).await?;
-    Ok(orders.into_iter().map(|order| order.value.order_id).collect())
+    let mut overdue = Vec::new();
+    for (condition, time) in [("<", since), (">", until)] {
+        let condition = format!("row ->> 'status' = 'pending' AND row ->> 'created_at' {condition} ? LIMIT 100");
+        let orders: Vec<Versioned<Order>> = kernel.select(&condition, vec![time.into()]).await?;
+        overdue.extend(orders.into_iter().map(|order| order.value.placed.order_id));
+    }
+    Ok(overdue)
 }
 
 /// How many orders there are of each status.
 pub async fn samples(kernel: &Kernel<Orders>) -> Result<Vec<Sample>, Error> {
-    let counted = counts(&kernel.query("SELECT status, count(*) FROM order_order GROUP BY status", vec![]).await?);
+    let sql = "SELECT row ->> 'status', count(*) FROM order_row WHERE kind = 'order' GROUP BY row ->> 'status'";
+    let counted = counts(&kernel.query(sql, vec![]).await?);
     let sample = |status: Status| {
         let name = serde_json::to_value(status)?;
         let name = name.as_str().unwrap_or_default();

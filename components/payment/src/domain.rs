@@ -1,21 +1,22 @@
 //! What a payment is, and when money moves. Pure.
 //!
-//! The gateway is another system: nothing commits there and here at once. So it is written down first that an order is to
-//! be charged ([`request`]), and what is left to be done at the gateway stays written down until it is done (`cancel_due`).
+//! The gateway is another system: nothing commits there and here at once. What is to be charged stands in the log before
+//! the gateway is asked (`OrderPlaced`), and what is left to be done there stays written down until it is done
+//! (`cancel_due`).
 
+use crate::Payments;
 use contracts::{
-    Event, PaymentCancelled, PaymentCompleted, PaymentDeclined,
-    charge::ChargeRequest,
-    ids::{MemberId, OrderId, PaymentId, ProductId, SellerId},
+    Event, OrderPlaced, PaymentCancelled,
+    ids::{MemberId, OrderId, PaymentId, ProductId},
 };
-use kernel::Recorded;
+use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
 /// How a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// To be charged: the gateway may have done it or not. Nobody sees such a payment.
+    /// To be charged: the gateway may have done it or not. Only builds before 0.2 wrote that down; no list shows it.
     Requested,
     /// Charged.
     Completed,
@@ -23,55 +24,8 @@ pub enum Status {
     Declined,
     /// Charged, and given back.
     Cancelled,
-    /// The order was closed before anybody knew of a charge, so it will not be charged. Nobody sees such a payment.
+    /// The order was closed before anybody knew of a charge, so it will not be charged. No list shows it.
     Refused,
-}
-
-/// What the gateway is asked to charge for: all that has to be told once it is done, and nothing of the card's number but
-/// its last four digits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// The new payment's id.
-    pub payment_id: PaymentId,
-    /// The order.
-    pub order_id: OrderId,
-    /// Who pays.
-    pub member_id: MemberId,
-    /// Who sells.
-    pub seller_id: SellerId,
-    /// What is paid for.
-    pub product_id: ProductId,
-    /// What it is called.
-    pub product_name: String,
-    /// How many.
-    pub quantity: u32,
-    /// How much, in KRW.
-    pub amount: u64,
-    /// Where to.
-    pub address: String,
-    /// The last four digits of the card: `**** 1111`.
-    pub card: String,
-    /// Whose card it is.
-    pub card_owner: String,
-}
-
-impl Intent {
-    /// To charge this order. The card's number stays behind.
-    pub fn new(payment_id: PaymentId, charge: &ChargeRequest) -> Self {
-        Self {
-            payment_id,
-            order_id: charge.order_id.clone(),
-            member_id: charge.member_id.clone(),
-            seller_id: charge.seller_id.clone(),
-            product_id: charge.product_id.clone(),
-            product_name: charge.product_name.clone(),
-            quantity: charge.quantity,
-            amount: charge.amount,
-            address: charge.address.clone(),
-            card: charge.card_number.masked(),
-            card_owner: charge.card_owner.clone(),
-        }
-    }
 }
 
 /// The payment of an order.
@@ -97,8 +51,6 @@ pub struct Payment {
     pub card_owner: Option<String>,
     /// Why it was declined or cancelled.
     pub reason: Option<String>,
-    /// What is to be charged, until it is known what the gateway said.
-    pub intent: Option<Intent>,
     /// Whether the gateway is still to be told that the order is not charged or gets its money back.
     pub cancel_due: bool,
     /// When it was made.
@@ -112,13 +64,15 @@ pub struct Payment {
 pub enum Command {
     /// Write down what the gateway said to a charge.
     Record {
-        /// What was to be charged.
-        intent: Box<Intent>,
+        /// What was ordered.
+        order: Box<OrderPlaced>,
         /// What the gateway said.
         verdict: Verdict,
     },
     /// The order came to nothing: give back what was charged.
     Cancel {
+        /// The order.
+        order_id: OrderId,
         /// Why.
         reason: Option<String>,
     },
@@ -150,80 +104,100 @@ pub enum Refusal {
     OrderClosed,
 }
 
-/// The payment once it is written down that the order is to be charged; as it was, if that was done before.
+/// What a charge has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// To ask the gateway.
+    Open,
+    /// Nothing: the gateway has spoken.
+    Done,
+}
+
+/// Whether the order is still to be charged.
 ///
 /// # Errors
 /// [`Refusal::OrderClosed`].
-pub fn request(payment: &Option<Payment>, intent: &Intent, time: &str) -> Result<Option<Payment>, Refusal> {
-    match payment {
-        None => Ok(Some(Payment {
-            payment_id: Some(intent.payment_id.clone()),
-            product_id: Some(intent.product_id.clone()),
-            amount: intent.amount,
-            card: Some(intent.card.clone()),
-            card_owner: Some(intent.card_owner.clone()),
-            intent: Some(intent.clone()),
-            ..Payment::of(&intent.order_id, &intent.member_id, Status::Requested, time)
-        })),
-        Some(payment) if payment.status == Status::Refused => Err(Refusal::OrderClosed),
-        Some(payment) => Ok(Some(payment.clone())),
+pub fn charge(payment: &Option<Payment>) -> Result<Charge, Refusal> {
+    match payment.as_ref().map(|payment| payment.status) {
+        None | Some(Status::Requested) => Ok(Charge::Open),
+        Some(Status::Refused) => Err(Refusal::OrderClosed),
+        Some(Status::Completed | Status::Declined | Status::Cancelled) => Ok(Charge::Done),
     }
 }
 
-/// What happens when the command is carried out.
-///
-/// # Errors
-/// [`Refusal`].
-pub fn decide(payment: &Option<Payment>, command: Command) -> Result<Vec<Event>, Refusal> {
-    match (command, payment) {
-        (Command::Record { intent, verdict }, None) => Ok(vec![recorded(*intent, verdict)]),
-        (Command::Record { intent, verdict }, Some(payment)) => match payment.status {
-            Status::Requested => Ok(vec![recorded(*intent, verdict)]),
-            Status::Refused => Err(Refusal::OrderClosed),
+/// The payment when the gateway is to be told to cancel: perhaps it was told before it charged, so it is told again.
+pub fn cancel_is_due(payment: Option<Payment>) -> Option<Payment> {
+    payment.map(|payment| Payment { cancel_due: true, ..payment })
+}
+
+/// The payment when the gateway has cancelled.
+pub fn is_cancelled_there(payment: Option<Payment>) -> Option<Payment> {
+    payment.map(|payment| Payment { cancel_due: false, ..payment })
+}
+
+impl Decider for Payments {
+    type State = Option<Payment>;
+    type Command = Command;
+    type Refusal = Refusal;
+
+    fn target(command: &Command) -> OrderId {
+        match command {
+            Command::Record { order, .. } => order.order_id.clone(),
+            Command::Cancel { order_id, .. } => order_id.clone(),
+        }
+    }
+
+    fn decide(payment: &Option<Payment>, command: Command) -> Result<Vec<Event>, Refusal> {
+        match command {
             // An order is charged once.
-            Status::Completed | Status::Declined | Status::Cancelled => Ok(vec![]),
-        },
-        (Command::Cancel { reason }, Some(payment)) => Ok(cancelled(payment, reason).into_iter().collect()),
-        (Command::Cancel { .. }, None) => Ok(vec![]),
+            Command::Record { order, verdict } => Ok(match charge(payment)? {
+                Charge::Open => vec![recorded(with_card(*order, payment.as_ref()), verdict)],
+                Charge::Done => vec![],
+            }),
+            Command::Cancel { reason, .. } => {
+                Ok(payment.as_ref().and_then(|payment| cancelled(payment, reason)).into_iter().collect())
+            }
+        }
+    }
+
+    fn evolve(payment: Option<Payment>, recorded: &Recorded) -> Option<Payment> {
+        let time = &recorded.time;
+        match (&recorded.event, payment) {
+            (Event::PaymentCompleted(e), _) => Some(Payment {
+                payment_id: Some(e.payment_id.clone()),
+                product_id: Some(e.product_id.clone()),
+                amount: e.amount,
+                approval_number: Some(e.approval_number.clone()),
+                card: Some(e.card.clone()),
+                card_owner: Some(e.card_owner.clone()),
+                ..Payment::of(&e.order_id, &e.member_id, Status::Completed, time)
+            }),
+            (Event::PaymentDeclined(e), _) => Some(Payment {
+                payment_id: Some(e.payment_id.clone()),
+                product_id: Some(e.product_id.clone()),
+                amount: e.amount,
+                card: Some(e.card.clone()),
+                card_owner: Some(e.card_owner.clone()),
+                reason: Some(e.reason.clone()),
+                ..Payment::of(&e.order_id, &e.member_id, Status::Declined, time)
+            }),
+            (Event::PaymentCancelled(e), Some(payment)) => Some(Payment {
+                status: Status::Cancelled,
+                reason: e.reason.clone(),
+                cancel_due: true,
+                updated_at: time.clone(),
+                ..payment
+            }),
+            (Event::OrderCancelled(e), payment) => refused(payment, &e.order_id, &e.member_id, e.reason.clone(), time),
+            (Event::OrderRejected(e), payment) => {
+                refused(payment, &e.order_id, &e.member_id, Some(e.reason.clone()), time)
+            }
+            (_, payment) => payment,
+        }
     }
 }
 
-/// The payment after an event.
-pub fn evolve(payment: Option<Payment>, recorded: &Recorded) -> Option<Payment> {
-    let time = &recorded.time;
-    match (&recorded.event, payment) {
-        (Event::PaymentCompleted(e), _) => Some(Payment {
-            payment_id: Some(e.payment_id.clone()),
-            product_id: Some(e.product_id.clone()),
-            amount: e.amount,
-            approval_number: Some(e.approval_number.clone()),
-            card: Some(e.card.clone()),
-            card_owner: Some(e.card_owner.clone()),
-            ..Payment::of(&e.order_id, &e.member_id, Status::Completed, time)
-        }),
-        (Event::PaymentDeclined(e), _) => Some(Payment {
-            payment_id: Some(e.payment_id.clone()),
-            product_id: Some(e.product_id.clone()),
-            amount: e.amount,
-            card: Some(e.card.clone()),
-            card_owner: Some(e.card_owner.clone()),
-            reason: Some(e.reason.clone()),
-            ..Payment::of(&e.order_id, &e.member_id, Status::Declined, time)
-        }),
-        (Event::PaymentCancelled(e), Some(payment)) => Some(Payment {
-            status: Status::Cancelled,
-            reason: e.reason.clone(),
-            cancel_due: true,
-            updated_at: time.clone(),
-            ..payment
-        }),
-        (Event::OrderCancelled(e), payment) => refused(payment, &e.order_id, &e.member_id, e.reason.clone(), time),
-        (Event::OrderRejected(e), payment) => refused(payment, &e.order_id, &e.member_id, Some(e.reason.clone()), time),
-        (_, payment) => payment,
-    }
-}
-
-/// A closed order is charged no more. Where the gateway was asked already, it has to be told.
+/// A closed order is charged no more, and the gateway is told: perhaps it was asked already, and nobody got its answer.
 fn refused(
     payment: Option<Payment>,
     order_id: &OrderId,
@@ -231,49 +205,27 @@ fn refused(
     reason: Option<String>,
     time: &str,
 ) -> Option<Payment> {
-    match payment {
-        None => Some(Payment { reason, ..Payment::of(order_id, member_id, Status::Refused, time) }),
-        Some(payment) if payment.status == Status::Requested => Some(Payment {
-            status: Status::Refused,
-            reason,
-            intent: None,
-            cancel_due: true,
-            updated_at: time.to_owned(),
-            ..payment
-        }),
+    match charge(&payment) {
+        Ok(Charge::Open) => {
+            Some(Payment { reason, cancel_due: true, ..Payment::of(order_id, member_id, Status::Refused, time) })
+        }
         // What was charged is given back by an event of its own.
-        payment => payment,
+        Ok(Charge::Done) | Err(_) => payment,
     }
 }
 
-fn recorded(intent: Intent, verdict: Verdict) -> Event {
+/// The order with what is known of its card: builds before 0.2 kept that in the payment.
+fn with_card(order: OrderPlaced, payment: Option<&Payment>) -> OrderPlaced {
+    let card = order.card.or_else(|| payment?.card.clone());
+    let card_owner = order.card_owner.or_else(|| payment?.card_owner.clone());
+    OrderPlaced { card, card_owner, ..order }
+}
+
+fn recorded(order: OrderPlaced, verdict: Verdict) -> Event {
+    let payment_id = PaymentId::of(&order.order_id);
     match verdict {
-        Verdict::Approved { approval_number } => PaymentCompleted {
-            payment_id: intent.payment_id,
-            order_id: intent.order_id,
-            member_id: intent.member_id,
-            seller_id: intent.seller_id,
-            product_id: intent.product_id,
-            product_name: intent.product_name,
-            quantity: intent.quantity,
-            amount: intent.amount,
-            address: intent.address,
-            card: intent.card,
-            card_owner: intent.card_owner,
-            approval_number,
-        }
-        .into(),
-        Verdict::Declined { reason } => PaymentDeclined {
-            payment_id: intent.payment_id,
-            order_id: intent.order_id,
-            member_id: intent.member_id,
-            product_id: intent.product_id,
-            amount: intent.amount,
-            card: intent.card,
-            card_owner: intent.card_owner,
-            reason,
-        }
-        .into(),
+        Verdict::Approved { approval_number } => order.paid(payment_id, approval_number).into(),
+        Verdict::Declined { reason } => order.declined(payment_id, reason).into(),
     }
 }
 
@@ -302,7 +254,6 @@ impl Payment {
             card: None,
             card_owner: None,
             reason: None,
-            intent: None,
             cancel_due: false,
             created_at: time.to_owned(),
             updated_at: time.to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::{
     Payments,
-    domain::{self, Command, Intent, Payment, Refusal, Status},
+    domain::{self, Charge, Command, Payment, Refusal, Status},
     gateway::{self, GatewayError},
     store,
 };
@@ -19,13 +19,9 @@ use contracts::{
 use kernel::{
     Failure, Kernel, Trace, Versioned,
     http::{Answer, Body, Page, Problem, Query},
-    log_line::{self, Level},
-    platform,
 };
 use serde::Serialize;
-use serde_json::json;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The context's routes. No public route leads to the charge.
 pub fn routes(kernel: Arc<Kernel<Payments>>) -> Router {
@@ -52,44 +48,43 @@ struct View<'a> {
     updated_at: &'a str,
 }
 
-/// Charges an order, unless that was done already. The intent is committed first: whatever happens to this request, the
-/// catch-up knows that the gateway has to be asked what it did.
+/// Charges an order, unless that was done already. It stands in the log what is to be charged: whatever happens to this
+/// request, the catch-up knows that the gateway has to be asked what it did. What was known of the order before the
+/// gateway was asked is what the verdict is written down on: if it was closed meanwhile, it is decided again.
 async fn charge(
     State(kernel): State<Arc<Kernel<Payments>>>,
     trace: Trace,
     Body(charge): Body<ChargeRequest>,
 ) -> Result<Answer, Problem> {
-    let order_id = charge.order_id.clone();
-    let intent = Intent::new(PaymentId::from(Uuid::now_v7()), &charge);
-    let time = platform::timestamp(kernel.platform().now());
-    let request = |payment: &Option<Payment>| domain::request(payment, &intent, &time);
-    let payment = kernel.remember(&order_id, order_id.as_str(), request).await?;
-    let Some(intent) = payment.value.as_ref().and_then(|payment| payment.intent.clone()) else {
-        return answer(payment);
-    };
+    let order_id = charge.order.order_id.clone();
+    let known = kernel.known(&order_id).await?;
+    if domain::charge(&known.state)? == Charge::Done {
+        return Ok(shown(&find(&kernel, &order_id).await?));
+    }
     let gateway = gateway::open(&**kernel.platform()).await;
     let verdict = gateway.charge(&charge).await.map_err(|error| unavailable(&order_id, &error))?;
     // Cancelled there, so it was closed here.
     let verdict = verdict.ok_or(Refusal::OrderClosed)?;
-    let command = Command::Record { intent: Box::new(intent), verdict };
-    match kernel.execute(&order_id, command, &trace, None, None).await {
-        Ok(executed) => answer(executed.state),
+    let command = Command::Record { order: Box::new(charge.order), verdict };
+    match kernel.execute(command, &trace).on(known).await {
+        Ok(executed) => {
+            let Versioned { version, value } = executed.state;
+            let payment = Versioned { version, value: value.ok_or(Refusal::Unknown)? };
+            Ok(shown(&payment).happened(&executed.events))
+        }
         Err(Failure::Refused(Refusal::OrderClosed)) => {
-            // The gateway may have been told to cancel before it charged: tell it again.
-            let due =
-                |payment: &Option<Payment>| Ok(payment.clone().map(|payment| Payment { cancel_due: true, ..payment }));
-            kernel.remember(&order_id, order_id.as_str(), due).await?;
+            kernel.remember(&order_id, order_id.as_str(), domain::cancel_is_due).await?;
             Err(Refusal::OrderClosed.into())
         }
         Err(failure) => Err(failure.into()),
     }
 }
 
-fn answer(Versioned { version, value }: Versioned<Option<Payment>>) -> Result<Answer, Problem> {
-    Ok(shown(&Versioned { version, value: value.ok_or(Refusal::Unknown)? }))
+async fn find(kernel: &Kernel<Payments>, order_id: &OrderId) -> Result<Versioned<Payment>, Problem> {
+    Ok(kernel.find::<Payment>(order_id).await?.ok_or(Refusal::Unknown)?)
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Payments>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
+async fn show(State(kernel): State<Arc<Kernel<Payments>>>, Path(id): Path<PaymentId>) -> Result<Answer, Problem> {
     Ok(shown(&store::find(&kernel, &id).await?.ok_or(Refusal::Unknown)?))
 }
 
@@ -105,9 +100,9 @@ fn shown(payment: &Versioned<Payment>) -> Answer {
 }
 
 fn unavailable(order_id: &OrderId, error: &GatewayError) -> Problem {
-    let fields = json!({"correlation_id": order_id, "error": error.to_string()});
-    log_line::write(Level::Error, "payment", "an order could not be charged", fields);
     Problem::new(StatusCode::BAD_GATEWAY, "gateway-unavailable", "The payment gateway gave no answer.")
+        .about(order_id.as_str())
+        .because(error)
 }
 
 impl<'a> View<'a> {

@@ -5,9 +5,11 @@ pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod policy;
+mod settle;
 mod store;
 
-pub use policy::Payments;
+/// The context `payment`.
+pub struct Payments;
 
 #[cfg(target_family = "wasm")]
 mod entry {

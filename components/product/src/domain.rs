@@ -1,10 +1,11 @@
 //! What a kit is, and the rules of its stock. Pure.
 
+use crate::{Products, store::ShelfKey};
 use contracts::{
     Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored,
     ids::{MemberId, OrderId, ProductId, SellerId},
 };
-use kernel::Recorded;
+use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
 /// What the seller says of a kit.
@@ -88,7 +89,12 @@ pub enum Command {
         description: Description,
     },
     /// A seller changes a kit.
-    Modify(Changes),
+    Modify {
+        /// The kit.
+        product_id: ProductId,
+        /// What changes.
+        changes: Changes,
+    },
     /// An order was paid: take its kits.
     Take {
         /// The order.
@@ -101,7 +107,12 @@ pub enum Command {
         quantity: u32,
     },
     /// An order's payment was cancelled: give back what it took.
-    Restore,
+    Restore {
+        /// The order.
+        order_id: OrderId,
+        /// The product.
+        product_id: ProductId,
+    },
 }
 
 /// Why a command is not carried out.
@@ -115,97 +126,107 @@ pub enum Refusal {
     Exists,
 }
 
-/// What happens when the command is carried out.
-///
-/// # Errors
-/// [`Refusal`].
-pub fn decide(shelf: &Shelf, command: Command) -> Result<Vec<Event>, Refusal> {
-    match command {
-        Command::Register { product_id, seller_id, description } => match &shelf.product {
-            Some(_) => Err(Refusal::Exists),
-            None => Ok(vec![registered(product_id, seller_id, description)]),
-        },
-        Command::Modify(changes) => {
-            let product = shelf.product.as_ref().ok_or(Refusal::Unknown)?;
-            let description = changes.apply(product.description.clone());
-            if description == product.description {
-                return Ok(vec![]);
-            }
-            Ok(vec![modified(product, description)])
-        }
-        Command::Take { order_id, member_id, product_id, quantity } => {
-            if shelf.taking.is_some() {
-                return Ok(vec![]);
-            }
-            let stock = shelf.product.as_ref().map_or(0, |product| product.description.stock);
-            Ok(vec![match stock.checked_sub(quantity) {
-                Some(stock) => StockDecreased { order_id, product_id, quantity, stock }.into(),
-                None => OutOfStock { order_id, product_id, member_id, quantity, stock }.into(),
-            }])
-        }
-        Command::Restore => match (&shelf.product, &shelf.taking) {
-            (Some(product), Some(taking)) if !taking.restored => Ok(vec![
-                StockRestored {
-                    order_id: taking.order_id.clone(),
-                    product_id: product.product_id.clone(),
-                    quantity: taking.quantity,
-                    stock: product.description.stock.saturating_add(taking.quantity),
-                }
-                .into(),
-            ]),
-            _ => Ok(vec![]),
-        },
-    }
-}
+impl Decider for Products {
+    type State = Shelf;
+    type Command = Command;
+    type Refusal = Refusal;
 
-/// The shelf after an event.
-pub fn evolve(mut shelf: Shelf, recorded: &Recorded) -> Shelf {
-    match &recorded.event {
-        Event::ProductRegistered(e) => {
-            shelf.product = Some(Product {
-                product_id: e.product_id.clone(),
-                seller_id: e.seller_id.clone(),
-                description: Description {
-                    name: e.name.clone(),
-                    description: e.description.clone(),
-                    price: e.price,
-                    stock: e.stock,
-                    image_url: e.image_url.clone(),
-                },
-                created_at: recorded.time.clone(),
-                updated_at: recorded.time.clone(),
-            });
-        }
-        Event::ProductModified(e) => {
-            if let Some(product) = &mut shelf.product {
-                product.description = Description {
-                    name: e.name.clone(),
-                    description: e.description.clone(),
-                    price: e.price,
-                    stock: e.stock,
-                    image_url: e.image_url.clone(),
-                };
-                product.updated_at.clone_from(&recorded.time);
+    fn target(command: &Command) -> ShelfKey {
+        match command {
+            Command::Register { product_id, .. } | Command::Modify { product_id, .. } => ShelfKey::product(product_id),
+            Command::Take { product_id, order_id, .. } | Command::Restore { product_id, order_id } => {
+                ShelfKey::order(product_id, order_id)
             }
         }
-        Event::StockDecreased(e) => {
-            shelf.restock(e.stock, &recorded.time);
-            shelf.taking = Some(Taking {
-                order_id: e.order_id.clone(),
-                product_id: e.product_id.clone(),
-                quantity: e.quantity,
-                restored: false,
-            });
-        }
-        Event::StockRestored(e) => {
-            shelf.restock(e.stock, &recorded.time);
-            if let Some(taking) = &mut shelf.taking {
-                taking.restored = true;
-            }
-        }
-        _ => {}
     }
-    shelf
+
+    fn decide(shelf: &Shelf, command: Command) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Register { product_id, seller_id, description } => match &shelf.product {
+                Some(_) => Err(Refusal::Exists),
+                None => Ok(vec![registered(product_id, seller_id, description)]),
+            },
+            Command::Modify { changes, .. } => {
+                let product = shelf.product.as_ref().ok_or(Refusal::Unknown)?;
+                let description = changes.apply(product.description.clone());
+                if description == product.description {
+                    return Ok(vec![]);
+                }
+                Ok(vec![modified(product, description)])
+            }
+            Command::Take { order_id, member_id, product_id, quantity } => {
+                if shelf.taking.is_some() {
+                    return Ok(vec![]);
+                }
+                let stock = shelf.product.as_ref().map_or(0, |product| product.description.stock);
+                Ok(vec![match stock.checked_sub(quantity) {
+                    Some(stock) => StockDecreased { order_id, product_id, quantity, stock }.into(),
+                    None => OutOfStock { order_id, product_id, member_id, quantity, stock }.into(),
+                }])
+            }
+            Command::Restore { .. } => match (&shelf.product, &shelf.taking) {
+                (Some(product), Some(taking)) if !taking.restored => Ok(vec![
+                    StockRestored {
+                        order_id: taking.order_id.clone(),
+                        product_id: product.product_id.clone(),
+                        quantity: taking.quantity,
+                        stock: product.description.stock.saturating_add(taking.quantity),
+                    }
+                    .into(),
+                ]),
+                _ => Ok(vec![]),
+            },
+        }
+    }
+
+    fn evolve(mut shelf: Shelf, recorded: &Recorded) -> Shelf {
+        match &recorded.event {
+            Event::ProductRegistered(e) => {
+                shelf.product = Some(Product {
+                    product_id: e.product_id.clone(),
+                    seller_id: e.seller_id.clone(),
+                    description: Description {
+                        name: e.name.clone(),
+                        description: e.description.clone(),
+                        price: e.price,
+                        stock: e.stock,
+                        image_url: e.image_url.clone(),
+                    },
+                    created_at: recorded.time.clone(),
+                    updated_at: recorded.time.clone(),
+                });
+            }
+            Event::ProductModified(e) => {
+                if let Some(product) = &mut shelf.product {
+                    product.description = Description {
+                        name: e.name.clone(),
+                        description: e.description.clone(),
+                        price: e.price,
+                        stock: e.stock,
+                        image_url: e.image_url.clone(),
+                    };
+                    product.updated_at.clone_from(&recorded.time);
+                }
+            }
+            Event::StockDecreased(e) => {
+                shelf.restock(e.stock, &recorded.time);
+                shelf.taking = Some(Taking {
+                    order_id: e.order_id.clone(),
+                    product_id: e.product_id.clone(),
+                    quantity: e.quantity,
+                    restored: false,
+                });
+            }
+            Event::StockRestored(e) => {
+                shelf.restock(e.stock, &recorded.time);
+                if let Some(taking) = &mut shelf.taking {
+                    taking.restored = true;
+                }
+            }
+            _ => {}
+        }
+        shelf
+    }
 }
 
 impl Shelf {

@@ -13,8 +13,8 @@ use axum::{
 };
 use contracts::ids::{ProductId, SellerId};
 use kernel::{
-    Failure, Kernel, Trace, Versioned,
-    http::{Answer, Begin, Body, Checks, IfMatch, Key, Page, Problem, Query, integer, optional_integer, patched},
+    Attempt, Created, Kernel, Trace, Versioned,
+    http::{Answer, Body, Checks, IfMatch, Key, Page, Problem, Query, integer, optional_integer, patched},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -80,43 +80,36 @@ async fn register(
     Body(registration): Body<Registration>,
 ) -> Result<Answer, Problem> {
     let description = registration.check()?;
-    let seller_id = SellerId::new(&registration.seller_id);
-    loop {
-        let attempt = match kernel.begin(key.clone(), &registration, Uuid::now_v7().to_string()).await? {
-            Begin::New(attempt) => attempt,
-            // It was registered, but its answer was not kept.
-            Begin::Started(attempt) => {
-                let answer = created(&find(&kernel, attempt.subject()).await?);
-                return Ok(kernel.finish(&attempt, answer).await?);
-            }
-            Begin::Answered(answer) => return Ok(answer),
-        };
-        let product_id = ProductId::new(attempt.subject());
-        let shelf = ShelfKey::product(&product_id);
-        let command = Command::Register { product_id, seller_id: seller_id.clone(), description: description.clone() };
-        let executed = match kernel.execute(&shelf, command, &trace, None, Some(&attempt)).await {
-            Err(Failure::KeyTaken) => continue,
-            other => other?,
-        };
-        let answer = created(&product(executed.state)?);
-        return Ok(kernel.finish(&attempt, answer).await?);
+    let product_id = ProductId::from(Uuid::now_v7());
+    let attempt = key.map(|key| Attempt::new(&key, &registration, product_id.as_str())).transpose()?;
+    let command = Command::Register { product_id, seller_id: SellerId::new(&registration.seller_id), description };
+    match kernel.create(command, &trace, attempt.as_ref()).await? {
+        Created::Now(executed) => Ok(created(&product(executed.state)?)),
+        Created::Before(id) => Ok(created(&registered(&kernel, &ProductId::new(id)).await?)),
+    }
+}
+
+/// The kit as it was registered; as it is now, if that is archived.
+async fn registered(kernel: &Kernel<Products>, id: &ProductId) -> Result<Versioned<Product>, Problem> {
+    match kernel.history(&ShelfKey::product(id), id.as_str()).await?.into_iter().next() {
+        Some(shelf) => Ok(product(shelf)?),
+        None => find(kernel, id).await,
     }
 }
 
 async fn modify(
     State(kernel): State<Arc<Kernel<Products>>>,
     trace: Trace,
-    Path(id): Path<String>,
+    Path(product_id): Path<ProductId>,
     IfMatch(version): IfMatch,
     Body(patch): Body<Patch>,
 ) -> Result<Answer, Problem> {
-    let command = Command::Modify(patch.check()?);
-    let shelf = ShelfKey::product(&ProductId::new(id));
-    let executed = kernel.execute(&shelf, command, &trace, version, None).await?;
+    let command = Command::Modify { product_id, changes: patch.check()? };
+    let executed = kernel.execute(command, &trace).if_match(version).await?;
     Ok(shown(StatusCode::OK, &product(executed.state)?))
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Products>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
+async fn show(State(kernel): State<Arc<Kernel<Products>>>, Path(id): Path<ProductId>) -> Result<Answer, Problem> {
     Ok(shown(StatusCode::OK, &find(&kernel, &id).await?))
 }
 
@@ -127,8 +120,8 @@ async fn list(State(kernel): State<Arc<Kernel<Products>>>, query: Query) -> Resu
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
 }
 
-async fn find(kernel: &Kernel<Products>, id: &str) -> Result<Versioned<Product>, Problem> {
-    Ok(kernel.find::<Product>(&ProductId::new(id)).await?.ok_or(Refusal::Unknown)?)
+async fn find(kernel: &Kernel<Products>, id: &ProductId) -> Result<Versioned<Product>, Problem> {
+    Ok(kernel.find::<Product>(id).await?.ok_or(Refusal::Unknown)?)
 }
 
 fn product(shelf: Versioned<Shelf>) -> Result<Versioned<Product>, Refusal> {

@@ -6,7 +6,8 @@ pub mod http;
 pub mod policy;
 mod store;
 
-pub use policy::Products;
+/// The context `product`.
+pub struct Products;
 
 #[cfg(target_family = "wasm")]
 mod entry {

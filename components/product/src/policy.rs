@@ -1,26 +1,21 @@
 //! Whenever something happened elsewhere …
 
-use crate::{
-    domain::{self, Command, Refusal, Shelf},
-    store::ShelfKey,
+use crate::{Products, domain::Command, store::ShelfKey};
+use contracts::{
+    Event, EventType, OutOfStock, PaymentCancelled, PaymentCompleted, ProductModified, ProductRegistered,
+    StockDecreased, StockRestored,
 };
-use contracts::Event;
 use kernel::{Context, Recorded};
 use uuid::Uuid;
-
-/// The context `product`.
-pub struct Products;
 
 impl Context for Products {
     const NAME: &'static str = "product";
     const SQL: &'static str = include_str!("../../../sql/product.sql");
-    const CONSUMES: &'static [&'static str] = &["PaymentCompleted", "PaymentCancelled"];
-    const APPENDS: &'static [&'static str] =
-        &["ProductRegistered", "ProductModified", "StockDecreased", "OutOfStock", "StockRestored"];
-
-    type State = Shelf;
-    type Command = Command;
-    type Refusal = Refusal;
+    const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, PaymentCancelled::TYPE];
+    const APPENDS: &'static [EventType] =
+        &[ProductRegistered::TYPE, ProductModified::TYPE, StockDecreased::TYPE, OutOfStock::TYPE, StockRestored::TYPE];
+    /// An order's events change the stock of its kit.
+    const BY_SUBJECT: bool = false;
 
     fn concerns(recorded: &Recorded) -> Option<ShelfKey> {
         match &recorded.event {
@@ -40,16 +35,10 @@ impl Context for Products {
                 quantity: e.quantity,
             }),
             // … its payment was given back: give back what it took.
-            Event::PaymentCancelled(_) => Some(Command::Restore),
+            Event::PaymentCancelled(e) => {
+                Some(Command::Restore { order_id: e.order_id.clone(), product_id: e.product_id.clone() })
+            }
             _ => None,
         }
-    }
-
-    fn decide(shelf: &Shelf, command: Command) -> Result<Vec<Event>, Refusal> {
-        domain::decide(shelf, command)
-    }
-
-    fn evolve(shelf: Shelf, recorded: &Recorded) -> Shelf {
-        domain::evolve(shelf, recorded)
     }
 }

@@ -74,12 +74,11 @@ pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Ve
     // instr, not LIKE: what is searched for may have % and _ in it.
     let base = match listing.filter("q") {
         Some(_) => {
-            "SELECT product_id FROM product_product, (SELECT lower(?3) AS q) \
-             WHERE (instr(lower(name), q) OR instr(lower(coalesce(description, '')), q))"
+            "(instr(lower(row ->> 'name'), lower(?3)) OR instr(lower(coalesce(row ->> 'description', '')), lower(?3)))"
         }
-        None => "SELECT product_id FROM product_product WHERE true",
+        None => "true",
     };
-    let (sql, mut parameters) = listing.select(base, "product_id", &[]);
+    let (condition, mut parameters) = listing.select(base, "id", &[]);
     parameters.extend(listing.filter("q").map(Value::from));
-    kernel.select(&sql, parameters).await
+    kernel.select(&condition, parameters).await
 }

@@ -1,6 +1,6 @@
 //! What order asks of payment: to charge an order. Request/response, on a route that no outsider reaches.
 
-use crate::ids::{MemberId, OrderId, ProductId, SellerId};
+use crate::OrderPlaced;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -11,26 +11,10 @@ pub const PATH: &str = "/internal/charges";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChargeRequest {
-    /// The order; also the key by which a repeated request is recognised.
-    pub order_id: OrderId,
-    /// Who pays.
-    pub member_id: MemberId,
-    /// Who sells.
-    pub seller_id: SellerId,
-    /// What is paid for.
-    pub product_id: ProductId,
-    /// What it is called.
-    pub product_name: String,
-    /// How many.
-    pub quantity: u32,
-    /// What they cost together, in KRW.
-    pub amount: u64,
-    /// Where to.
-    pub address: String,
+    /// What was ordered; its id is also the key by which a repeated request is recognised.
+    pub order: OrderPlaced,
     /// The card.
     pub card_number: CardNumber,
-    /// Whose card it is.
-    pub card_owner: String,
 }
 
 /// The number of a card. It is written into a [`ChargeRequest`] and nowhere else: it has no `Display`, and its `Debug`

@@ -58,3 +58,31 @@ ids! {
     /// A seller, as the system that keeps the sellers names them.
     SellerId,
 }
+
+/// What turns the random bits of a UUIDv7 into others.
+const OTHER: u128 = 0x3fff_ffff_ffff_ffff;
+
+impl PaymentId {
+    /// The id of an order's payment follows from the order's: the same time, with the random bits inverted.
+    pub fn of(order: &OrderId) -> Self {
+        match uuid::Uuid::parse_str(order.as_str()) {
+            Ok(id) => Self::from(uuid::Uuid::from_u128(id.as_u128() ^ OTHER)),
+            Err(_) => Self(format!("payment-of-{order}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payments_id_follows_from_its_orders() {
+        let order = OrderId::from(uuid::Uuid::now_v7());
+        let payment = PaymentId::of(&order);
+        assert_eq!(payment, PaymentId::of(&order));
+        assert_ne!(payment.as_str(), order.as_str());
+        assert_eq!(payment.as_str().get(..13), order.as_str().get(..13), "the same time");
+        assert_eq!(uuid::Uuid::parse_str(payment.as_str()).map(|id| id.get_version_num()), Ok(7));
+    }
+}

@@ -1,9 +1,10 @@
 //! The events of the shop as Rust types, generated from `wit/contracts/events.wit`.
 //!
-//! In JSON an [`Event`] is its data beside its type: `Event::from_parts("OrderPlaced", data)`. The golden files in
-//! `golden/` freeze that form.
+//! In the log an event is its data in JSON beside its type and the version of that type ([`EventType`]). The golden files
+//! in `golden/` freeze that form.
 
 pub mod charge;
+mod event_type;
 pub mod ids;
 pub mod saga;
 #[cfg(feature = "testing")]
@@ -29,61 +30,59 @@ mod generated {
     });
 }
 
+pub use event_type::{EventType, Upcast};
 pub use generated::mealkit::contracts::events::*;
-use ids::OrderId;
-use serde_json::{Map, Value};
+use ids::{OrderId, PaymentId};
 
-/// What each event is about: `type => the id in its data`.
-macro_rules! subjects {
-    ($(order: $($of_order:ident),+;)? $(product: $($of_product:ident),+;)?) => {
+/// What each event is about, by the id in its data; and, where a type has older versions, the steps from each of them to
+/// the next (`Type => [first_to_second, …]`).
+macro_rules! events {
+    (
+        order: $($of_order:ident $(=> [$($order_step:path),+])?),+;
+        product: $($of_product:ident $(=> [$($product_step:path),+])?),+;
+    ) => {
+        $(event_type::typed!($of_order, [$($($order_step),+)?]);)+
+        $(event_type::typed!($of_product, [$($($product_step),+)?]);)+
+
+        impl EventType {
+            /// Every type there is. Who uses it brings the code to read and write all of them along.
+            pub const ALL: &[EventType] = &[$($of_order::TYPE,)+ $($of_product::TYPE,)+];
+        }
+
         impl Event {
-            /// Every type of event there is.
-            pub const TYPES: &[&str] = &[$($(stringify!($of_order),)+)? $($(stringify!($of_product),)+)?];
-
-            /// The CloudEvents `type`.
-            pub fn event_type(&self) -> &'static str {
+            /// The name of its type: the CloudEvents `type`.
+            pub fn name(&self) -> &'static str {
                 match self {
-                    $($(Event::$of_order(_) => stringify!($of_order),)+)?
-                    $($(Event::$of_product(_) => stringify!($of_product),)+)?
+                    $(Event::$of_order(_) => stringify!($of_order),)+
+                    $(Event::$of_product(_) => stringify!($of_product),)+
                 }
             }
 
             /// Whether events of this type are about an order.
-            pub fn is_about_an_order(event_type: &str) -> bool {
-                [$($(stringify!($of_order),)+)?].contains(&event_type)
+            pub fn is_about_an_order(name: &str) -> bool {
+                [$(stringify!($of_order),)+].contains(&name)
             }
 
             /// The order that the event is about, if it is about one.
             pub fn order_id(&self) -> Option<&OrderId> {
                 match self {
-                    $($(Event::$of_order(e) => Some(&e.order_id),)+)?
-                    $($(Event::$of_product(_) => None,)+)?
+                    $(Event::$of_order(e) => Some(&e.order_id),)+
+                    $(Event::$of_product(_) => None,)+
                 }
             }
 
             /// The CloudEvents `subject`: the order, else the product.
             pub fn subject(&self) -> &str {
                 match self {
-                    $($(Event::$of_order(e) => e.order_id.as_str(),)+)?
-                    $($(Event::$of_product(e) => e.product_id.as_str(),)+)?
+                    $(Event::$of_order(e) => e.order_id.as_str(),)+
+                    $(Event::$of_product(e) => e.product_id.as_str(),)+
                 }
             }
         }
-
-        $($(impl From<$of_order> for Event {
-            fn from(event: $of_order) -> Self {
-                Event::$of_order(event)
-            }
-        })+)?
-        $($(impl From<$of_product> for Event {
-            fn from(event: $of_product) -> Self {
-                Event::$of_product(event)
-            }
-        })+)?
     };
 }
 
-subjects! {
+events! {
     order: StockDecreased, OutOfStock, StockRestored, OrderPlaced, OrderRejected, OrderCancelled,
         PaymentCompleted, PaymentDeclined, PaymentCancelled, DeliveryRequested, DeliveryCompleted,
         DeliveryCancelled, Notified, HandlingDelayed, HandlingResumed;
@@ -92,25 +91,47 @@ subjects! {
 
 impl Event {
     /// Types that are appended for whichever context could not work off an event; all others belong to one context each.
-    pub const OF_ANY_CONTEXT: &[&str] = &["HandlingDelayed", "HandlingResumed"];
+    pub const OF_ANY_CONTEXT: &[EventType] = &[HandlingDelayed::TYPE, HandlingResumed::TYPE];
+}
 
-    /// The event's data, as it stands in the log.
-    ///
-    /// # Errors
-    /// Never with the events of this crate; serde's signature allows for it.
-    pub fn data(&self) -> serde_json::Result<Value> {
-        // serde writes an enum as {"<case>": data}; the case is the type, which stands beside the data in the log.
-        Ok(match serde_json::to_value(self)? {
-            Value::Object(case) => case.into_values().next().unwrap_or_default(),
-            other => other,
-        })
+impl OrderPlaced {
+    /// What of the card may be known: all of it is hidden where the order was placed before its events told.
+    fn card(&self) -> (String, String) {
+        let hidden = || "****".to_owned();
+        (self.card.clone().unwrap_or_else(hidden), self.card_owner.clone().unwrap_or_else(hidden))
     }
 
-    /// The event of this type and data.
-    ///
-    /// # Errors
-    /// When there is no such type, or the data is not of its form.
-    pub fn from_parts(event_type: &str, data: Value) -> serde_json::Result<Self> {
-        serde_json::from_value(Value::Object(Map::from_iter([(event_type.to_owned(), data)])))
+    /// The order, paid: what was ordered is handed on whole.
+    pub fn paid(self, payment_id: PaymentId, approval_number: String) -> PaymentCompleted {
+        let (card, card_owner) = self.card();
+        PaymentCompleted {
+            payment_id,
+            order_id: self.order_id,
+            member_id: self.member_id,
+            seller_id: self.seller_id,
+            product_id: self.product_id,
+            product_name: self.product_name,
+            quantity: self.quantity,
+            amount: self.amount,
+            address: self.address,
+            card,
+            card_owner,
+            approval_number,
+        }
+    }
+
+    /// The order, not paid.
+    pub fn declined(self, payment_id: PaymentId, reason: String) -> PaymentDeclined {
+        let (card, card_owner) = self.card();
+        PaymentDeclined {
+            payment_id,
+            order_id: self.order_id,
+            member_id: self.member_id,
+            product_id: self.product_id,
+            amount: self.amount,
+            card,
+            card_owner,
+            reason,
+        }
     }
 }

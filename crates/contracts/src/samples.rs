@@ -82,6 +82,8 @@ pub fn order_placed() -> OrderPlaced {
         unit_price: 12_000,
         amount: 24_000,
         address: "1 Sejong-daero, Seoul".into(),
+        card: Some("**** 1111".into()),
+        card_owner: Some("Kim Minji".into()),
     }
 }
 
@@ -100,51 +102,17 @@ pub fn order_cancelled() -> OrderCancelled {
 /// # Errors
 /// Never: the card is good.
 pub fn charge() -> Result<ChargeRequest, NotACardNumber> {
-    let order = order_placed();
-    Ok(ChargeRequest {
-        order_id: order.order_id,
-        member_id: order.member_id,
-        seller_id: order.seller_id,
-        product_id: order.product_id,
-        product_name: order.product_name,
-        quantity: order.quantity,
-        amount: order.amount,
-        address: order.address,
-        card_number: CardNumber::parse("4111111111111111")?,
-        card_owner: "Kim Minji".into(),
-    })
+    Ok(ChargeRequest { order: order_placed(), card_number: CardNumber::parse("4111111111111111")? })
 }
 
 /// Charged.
 pub fn payment_completed() -> PaymentCompleted {
-    PaymentCompleted {
-        payment_id: payment_id(),
-        order_id: order_id(),
-        member_id: member_id(),
-        seller_id: seller_id(),
-        product_id: product_id(),
-        product_name: "Bibimbap for two".into(),
-        quantity: 2,
-        amount: 24_000,
-        address: "1 Sejong-daero, Seoul".into(),
-        card: "**** 1111".into(),
-        card_owner: "Kim Minji".into(),
-        approval_number: "A-1".into(),
-    }
+    order_placed().paid(payment_id(), "A-1".into())
 }
 
 /// Not charged.
 pub fn payment_declined() -> PaymentDeclined {
-    PaymentDeclined {
-        payment_id: payment_id(),
-        order_id: order_id(),
-        member_id: member_id(),
-        product_id: product_id(),
-        amount: 24_000,
-        card: "**** 1111".into(),
-        card_owner: "Kim Minji".into(),
-        reason: "card_declined".into(),
-    }
+    order_placed().declined(payment_id(), "card_declined".into())
 }
 
 /// Given back.

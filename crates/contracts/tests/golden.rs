@@ -1,7 +1,10 @@
-//! The wire form of every event, frozen: what is in the log of a running shop must be readable for ever.
+//! The wire form of every event, frozen: what is in the log of a running shop must be readable for ever, in every version.
+//!
+//! `golden/<Type>/<version>.json`. A new optional field is no new version: the files stay as they are, and are read as
+//! before. Whatever else changes the form is one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use contracts::{Event, samples};
+use contracts::{Event, EventType, samples};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, io::ErrorKind, path::PathBuf};
 
@@ -12,64 +15,101 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
-fn golden(event: &Event) -> Value {
-    let name = event.event_type();
-    let path = folder().join(format!("{name}.json"));
+fn type_of(event: &Event) -> EventType {
+    EventType::find(EventType::ALL, event.name()).unwrap()
+}
+
+fn written(event: &Event) -> Value {
+    serde_json::from_str(&type_of(event).write(event).unwrap()).unwrap()
+}
+
+/// The golden file of a version; the newest one's is made from the sample where that is wanted.
+fn golden(event: &Event, version: u32) -> Value {
+    let name = format!("golden/{}/{version}.json", event.name());
+    let path = folder().join(event.name()).join(format!("{version}.json"));
     match fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| panic!("golden/{name}.json: {error}")),
+        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}")),
         Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os(NEW).is_some() => {
-            let data = event.data().unwrap();
+            let data = written(event);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, format!("{data:#}\n")).unwrap();
             data
         }
         Err(error) => panic!(
-            "golden/{name}.json: {error}. A new event gets its golden file by `{NEW}=1 cargo test -p contracts`; \
-             look at it and commit it."
+            "{name}: {error}. A new event, or a new version of one, gets its golden file by \
+             `{NEW}=1 cargo test -p contracts`; look at it and commit it."
         ),
     }
+}
+
+/// What is written today that the golden file has, too; whatever else is written must be optional.
+fn as_frozen(now: &Value, golden: &Value) -> Value {
+    let (Value::Object(now), Value::Object(golden)) = (now, golden) else { return now.clone() };
+    now.iter().filter(|(field, _)| golden.contains_key(*field)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 #[test]
 fn an_event_is_written_as_it_always_was() {
     for event in samples::all() {
-        let name = event.event_type();
+        let (name, version) = (event.name(), type_of(&event).version());
+        let golden = golden(&event, version);
         assert_eq!(
-            event.data().unwrap(),
-            golden(&event),
-            "\n{name} is not written any more as golden/{name}.json has it (left: now, right: golden). \
-             Logs and followers have it in the old form: a change of the wire form is a new version. Leave {name} as \
-             it is, and add the new form as an event of its own to wit/contracts/events.wit."
+            as_frozen(&written(&event), &golden),
+            golden,
+            "\n{name} is not written any more as golden/{name}/{version}.json has it (left: now, right: golden). Logs and \
+             followers have it in the old form: a change of the wire form is a new version, with a step that brings the old \
+             form to it (docs/decisions/0016-event-versions.md)."
         );
     }
 }
 
 #[test]
-fn an_event_of_the_past_is_still_understood() {
+fn an_event_of_the_past_is_still_understood_in_every_version() {
     for event in samples::all() {
-        let name = event.event_type();
-        let read = Event::from_parts(name, golden(&event)).unwrap_or_else(|error| {
-            panic!(
-                "golden/{name}.json cannot be read any more: {error}. Logs are full of it: a change of the wire form is \
-                 a new version."
-            )
-        });
-        assert_eq!(read, event, "golden/{name}.json is read as something else than it was written from");
+        let (name, newest) = (event.name(), type_of(&event).version());
+        for version in 1..=newest {
+            let golden = golden(&event, version);
+            let read = type_of(&event).read(version, &golden.to_string()).unwrap_or_else(|error| {
+                panic!(
+                    "golden/{name}/{version}.json cannot be read any more: {error}. Logs are full of it: whatever was added \
+                     since must be optional, and any other change is a new version."
+                )
+            });
+            let golden = if version == newest { golden } else { written(&read) };
+            assert_eq!(
+                as_frozen(&written(&read), &golden),
+                as_frozen(&written(&event), &golden),
+                "golden/{name}/{version}.json is read as something else than it was written from"
+            );
+        }
     }
 }
 
 #[test]
-fn every_event_has_its_golden_file_and_every_file_its_event() {
-    let types: BTreeSet<String> = Event::TYPES.iter().map(|name| (*name).to_owned()).collect();
-    let sampled: BTreeSet<String> = samples::all().iter().map(|event| event.event_type().to_owned()).collect();
+fn every_event_has_its_golden_files_and_every_file_its_event() {
+    let types: BTreeSet<String> = EventType::ALL.iter().map(ToString::to_string).collect();
+    let sampled: BTreeSet<String> = samples::all().iter().map(|event| event.name().to_owned()).collect();
     assert_eq!(sampled, types, "every type of event needs one sample in src/samples.rs");
-    let files = fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path());
-    let names: BTreeSet<String> = files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
-    assert_eq!(names, types, "one file in golden/ for every type of event");
+    let files = fs::read_dir(folder()).unwrap().map(|folder| folder.unwrap().path());
+    let files: BTreeSet<PathBuf> =
+        files.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|f| f.unwrap().path()).collect();
+    let versions = EventType::ALL.iter().flat_map(|it| (1..=it.version()).map(move |version| (it, version)));
+    let wanted: BTreeSet<PathBuf> =
+        versions.map(|(name, version)| folder().join(name.as_str()).join(format!("{version}.json"))).collect();
+    assert_eq!(files, wanted, "one file in golden/<Type>/ for every version");
 }
 
 #[test]
-fn no_golden_file_has_more_of_a_card_than_its_last_four_digits() {
+fn no_event_has_more_of_a_card_than_its_last_four_digits() {
     for event in samples::all() {
-        assert!(!event.data().unwrap().to_string().contains("4111"), "{}", event.event_type());
+        assert!(!written(&event).to_string().contains("4111"), "{}", event.name());
+    }
+}
+
+#[test]
+fn a_version_that_this_build_does_not_know_is_no_event() {
+    for version in [0, 2, u32::MAX] {
+        let error = contracts::OrderCancelled::TYPE.read(version, "{}").unwrap_err();
+        assert_eq!(error.to_string(), format!("OrderCancelled has versions 1 to 1 here, not {version}"));
     }
 }

@@ -1,26 +1,36 @@
 //! The doorbell: tells the contexts that care that there is something new in the log.
 //!
-//! It only says "look", and for what. A bell that is lost loses nothing: whoever is asked looks anyway. Bells that come
-//! while one rings, or shortly after, are merged into the next.
+//! It only says "look", and for what. A bell that is lost loses nothing: whoever is asked looks anyway. On Spin each ring
+//! costs every listener an instance, so it rings late and seldom: for what is still unread a while after it was appended,
+//! and a context, however many instances it has, not more often than at its pace. `consumer` in the log (`sql/log.sql`) knows
+//! who has read how far, and up to where each bell was rung.
 
 use crate::{
+    database::{self, jitter},
     gate::Gate,
-    log,
+    log::{HEAD, source},
     log_line::{self, Level},
-    platform::Platform,
+    platform::{Platform, Value, unix_ms},
 };
 use axum::body::Bytes;
+use contracts::EventType;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
-/// How long the bell is quiet after it rang, while more to ring for piles up. Each ring costs every listener an instance
-/// of its own on Spin's Redis trigger.
-const QUIET: Duration = Duration::from_millis(50);
+/// How long a context's bell is quiet after it rang, in all its instances together; and the longest that an instance waits
+/// before it looks who has not read yet what it appended.
+pub const PACE: Duration = Duration::from_millis(100);
+/// How often an instance looks whether it is its turn to ring, before it leaves that to the next one or to the periodic
+/// catch-up.
+const LOOKS: usize = 20;
 
 /// What a bell says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,9 +45,11 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Whether a context that consumes these types need look. A ring that does not say for what is for everybody.
-    pub fn concerns(&self, consumes: &[&str]) -> bool {
-        self.types.is_empty() || consumes.iter().any(|name| self.types.contains(*name))
+    /// Whether a context that consumes these types need look. A ring that does not say for what is for everybody; so is
+    /// whatever else comes as one: it costs a look.
+    pub(crate) fn concerns(ring: &[u8], consumes: &[EventType]) -> bool {
+        let types = serde_json::from_slice(ring).map(|Self { types, .. }| types).unwrap_or_default();
+        types.is_empty() || consumes.iter().any(|event_type| types.contains(event_type.as_str()))
     }
 }
 
@@ -54,8 +66,17 @@ pub struct Bell {
     context: &'static str,
     platform: Arc<dyn Platform>,
     wire: Wire,
-    wanted: Mutex<BTreeSet<&'static str>>,
+    wanted: AtomicBool,
     ringing: Gate,
+}
+
+/// What there is to ring for.
+struct Due {
+    head: i64,
+    rung_to: i64,
+    rung_at: i64,
+    /// What somebody who cares has not read, and no bell was rung for; nothing is known of that before it is time to ring.
+    types: Option<BTreeSet<String>>,
 }
 
 impl Bell {
@@ -65,50 +86,97 @@ impl Bell {
             "http" => Wire::Http { journal: variable("journal_url", "http://journal.spin.internal").await },
             _ => Wire::Redis { address: variable("redis_address", "redis://127.0.0.1:6379").await },
         };
-        Self { context, wire, wanted: Mutex::default(), ringing: Gate::default(), platform }
+        Self { context, wire, wanted: AtomicBool::new(false), ringing: Gate::default(), platform }
     }
 
     /// There is something new in the log.
-    pub(crate) fn wanted(&self, types: impl IntoIterator<Item = &'static str>) {
-        if let Ok(mut wanted) = self.wanted.lock() {
-            wanted.extend(types);
-        }
+    pub(crate) fn is_wanted(&self) {
+        self.wanted.store(true, SeqCst);
     }
 
-    /// Whether there is anything to ring for that nobody rings for yet.
+    /// Whether there is anything to ring for that nobody in this instance rings for yet.
     pub fn is_due(&self) -> bool {
-        self.wanted.lock().is_ok_and(|wanted| !wanted.is_empty()) && !self.ringing.is_taken()
+        self.wanted.load(SeqCst) && !self.ringing.is_taken()
     }
 
-    /// Rings until there is nothing to ring for.
+    /// Rings until there is nothing to ring for, each time a while after it was wanted: perhaps it is read by then.
     pub async fn ring(&self) {
+        self.ring_after(PACE).await;
+    }
+
+    /// The same without the while: in an instance that was woken by a bell, and ends when this returns.
+    pub async fn ring_now(&self) {
+        self.ring_after(Duration::ZERO).await;
+    }
+
+    async fn ring_after(&self, pause: Duration) {
         let Some(_ringing) = self.ringing.try_pass() else { return };
-        while self.ring_now().await {
-            self.platform.sleep(QUIET).await;
+        while self.wanted.load(SeqCst) {
+            self.platform.sleep(jitter(pause)).await;
+            self.wanted.store(false, SeqCst);
+            if let Err(error) = self.ring_in_turn().await {
+                log_line::write(Level::Warn, self.context, "the bell did not ring", json!({"error": error}));
+            }
         }
     }
 
-    /// Rings once for all there is to ring for; `false` when there was nothing.
-    pub async fn ring_now(&self) -> bool {
-        let Some(types) = self.take() else { return false };
-        if let Err(error) = self.ring_once(types).await {
-            log_line::write(Level::Warn, self.context, "the bell did not ring", json!({"error": error}));
+    /// Rings once for all instances of the context, when it is time to, if it still has to be done by then.
+    async fn ring_in_turn(&self) -> Result<(), String> {
+        let mut appended_to = None;
+        for _ in 0..LOOKS {
+            let now = unix_ms(self.platform.now());
+            let due = self.due(now).await?;
+            if due.rung_to >= *appended_to.get_or_insert(due.head) {
+                return Ok(());
+            }
+            match &due.types {
+                None => {
+                    // A clock that was set back makes nobody wait for longer.
+                    let quiet = PACE.saturating_sub(Duration::from_millis(now.abs_diff(due.rung_at)));
+                    self.platform.sleep(quiet + jitter(PACE / 10)).await;
+                }
+                Some(types) if types.is_empty() => return Ok(()),
+                Some(types) => {
+                    if self.claim(&due, now).await? {
+                        return self.send(due.head, types.clone()).await;
+                    }
+                }
+            }
         }
-        true
+        Ok(())
     }
 
-    fn take(&self) -> Option<BTreeSet<&'static str>> {
-        let types = std::mem::take(&mut *self.wanted.lock().ok()?);
-        (!types.is_empty()).then_some(types)
-    }
-
-    async fn ring_once(&self, types: BTreeSet<&'static str>) -> Result<(), String> {
-        let sequence = log::head(&*self.platform).await.map_err(|error| error.to_string())?;
-        let ring = Ring {
-            source: format!("/mealkit/{}", self.context),
-            sequence,
-            types: types.into_iter().map(str::to_owned).collect(),
+    async fn due(&self, now: i64) -> Result<Due, String> {
+        let sql = format!(
+            "SELECT ({HEAD}), rung_to, rung_at, CASE WHEN abs(?2 - rung_at) >= {pace} THEN \
+             (SELECT json_group_array(DISTINCT type) FROM consumer AS reader CROSS JOIN event \
+             WHERE event.seq > max(reader.position, bell.rung_to) AND event.source = ?3 \
+             AND event.type IN (SELECT value FROM json_each(reader.consumes))) END \
+             FROM consumer AS bell WHERE name = ?1",
+            pace = PACE.as_millis(),
+        );
+        let parameters = vec![self.context.into(), now.into(), source(self.context).into()];
+        let rows = database::query(&*self.platform, &sql, parameters).await.map_err(|error| error.to_string())?;
+        let Some([Value::Integer(head), Value::Integer(rung_to), Value::Integer(rung_at), types]) =
+            rows.first().map(Vec::as_slice)
+        else {
+            return Err("the context is no consumer".to_owned());
         };
+        let types = types.text().map(serde_json::from_str).transpose().map_err(|error| error.to_string())?;
+        Ok(Due { head: *head, rung_to: *rung_to, rung_at: *rung_at, types })
+    }
+
+    /// Of all who found the bell due, one rings.
+    async fn claim(&self, due: &Due, now: i64) -> Result<bool, String> {
+        let sql = "UPDATE consumer SET rung_to = ?2, rung_at = ?3 WHERE name = ?1 AND rung_to = ?4 AND rung_at = ?5 \
+            RETURNING rung_to";
+        let parameters = vec![self.context.into(), due.head.into(), now.into(), due.rung_to.into(), due.rung_at.into()];
+        let rows = database::query(&*self.platform, sql, parameters).await.map_err(|error| error.to_string())?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn send(&self, sequence: i64, types: BTreeSet<String>) -> Result<(), String> {
+        let ring = Ring { source: source(self.context), sequence, types };
         let ring = serde_json::to_vec(&ring).map_err(|error| error.to_string())?;
         match &self.wire {
             Wire::Redis { address } => {

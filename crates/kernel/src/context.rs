@@ -1,7 +1,7 @@
 //! What makes a bounded context.
 
-use crate::{Kernel, State, kernel::Error, metrics::Sample, rows};
-use contracts::Event;
+use crate::{Kernel, State, error::Error, metrics::Sample};
+use contracts::{Event, EventType};
 use std::{future::Future, sync::Arc};
 use uuid::Uuid;
 
@@ -24,24 +24,10 @@ pub struct Recorded {
     pub event: Event,
 }
 
-/// A bounded context: what it reads, what it decides, what it remembers. All of it is pure.
+/// The pure half of a context: what it decides, and what it remembers. No I/O, no clock, no randomness.
 ///
-/// An event that the context consumes first changes its state ([`evolve`](Self::evolve)), then may call for a command
-/// ([`whenever`](Self::whenever)); a command, from there or from outside, becomes events or a refusal
-/// ([`decide`](Self::decide)), which change the state in their turn.
-pub trait Context: Send + Sync + Sized + 'static {
-    /// Its name, in kebab-case: the component's id, and the CloudEvents source `/mealkit/<name>`.
-    const NAME: &'static str;
-    /// The version of its tables, views and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types
-    /// that it consumes or appends change (docs/zero-downtime.md).
-    const SCHEMA_VERSION: i64 = 2;
-    /// Its SQL file.
-    const SQL: &'static str;
-    /// The types of the events it reads.
-    const CONSUMES: &'static [&'static str];
-    /// The types of the events it appends.
-    const APPENDS: &'static [&'static str];
-
+/// (The name is Jérémie Chassaing's: <https://thinkbeforecoding.com/post/2021/12/17/functional-event-sourcing-decider>.)
+pub trait Decider: Sized + Send + Sync + 'static {
     /// What it decides on.
     type State: State;
     /// What it can be told to do.
@@ -49,11 +35,8 @@ pub trait Context: Send + Sync + Sized + 'static {
     /// Why it may not do so.
     type Refusal: std::error::Error + Send + Sync + 'static;
 
-    /// Which state an event changes.
-    fn concerns(event: &Recorded) -> Option<<Self::State as rows::State>::Key>;
-
-    /// The policy: what to do whenever this happened. `fresh` is an id for what the command may create.
-    fn whenever(event: &Recorded, fresh: Uuid) -> Option<Self::Command>;
+    /// What a command is about.
+    fn target(command: &Self::Command) -> <Self::State as State>::Key;
 
     /// What happens when the command is carried out on the state. No events: it is already as the command wants it.
     ///
@@ -63,6 +46,35 @@ pub trait Context: Send + Sync + Sized + 'static {
 
     /// The state after an event.
     fn evolve(state: Self::State, event: &Recorded) -> Self::State;
+}
+
+/// A bounded context: what it reads, and what it does whenever something happened.
+///
+/// An event that the context consumes first changes its state ([`evolve`](Decider::evolve)), then may call for a command
+/// ([`whenever`](Self::whenever)); a command, from there or from outside, becomes events or a refusal
+/// ([`decide`](Decider::decide)), which change the state in their turn.
+pub trait Context: Decider {
+    /// Its name, in kebab-case: the component's id, and the CloudEvents source `/mealkit/<name>`.
+    const NAME: &'static str;
+    /// The version of its tables and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types that it
+    /// consumes or appends change (docs/zero-downtime.md).
+    const SCHEMA_VERSION: i64 = 3;
+    /// Its SQL file.
+    const SQL: &'static str;
+    /// The types of the events it reads.
+    const CONSUMES: &'static [EventType];
+    /// The types of the events it appends.
+    const APPENDS: &'static [EventType];
+    /// Whether an event changes no other row than the one that has its subject as id. Then what is unread can be folded onto
+    /// a row without looking at anything else.
+    const BY_SUBJECT: bool = true;
+
+    /// Which state an event changes.
+    fn concerns(event: &Recorded) -> Option<<Self::State as State>::Key>;
+
+    /// The policy: what to do whenever this happened, to the state that the event changed. `fresh` is an id for what the
+    /// command may create.
+    fn whenever(event: &Recorded, fresh: Uuid) -> Option<Self::Command>;
 
     /// Figures of its own for operators.
     ///

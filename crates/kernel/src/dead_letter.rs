@@ -7,12 +7,13 @@
 
 use crate::{
     Context, Kernel, Trace,
-    commit::Unit,
     context::sql_name,
-    kernel::Error,
-    log::{self, Entry},
+    error::Error,
+    log::{self, Appended, Entry},
     log_line::{self, Level},
     platform::{self, Platform, Row, Value},
+    rows::State,
+    unit::Unit,
 };
 use contracts::{Event, HandlingDelayed, HandlingResumed, ids::OrderId};
 use serde::{Deserialize, Serialize};
@@ -227,25 +228,24 @@ impl<C: Context> Kernel<C> {
     /// Tries a letter once more; whether it was this try that counted, not another instance's.
     async fn try_again(&self, letter: Letter, entry: &Entry) -> Result<bool, Error> {
         let outcome = match self.follow(entry).await {
-            Ok(unit) => self.commit(&[self.closing(letter.clone(), entry, unit, Status::Resolved, None)?]).await,
+            Ok(unit) => self.commit(&self.closing(letter.clone(), entry, unit, Status::Resolved, None)?).await,
             Err(error) => Err(error),
         };
-        let committed = match outcome {
-            Err(error) if error.is_poison() => self.commit(&[self.failing(letter, entry, &error)?]).await?,
-            other => other?,
-        };
-        Ok(committed == 1)
+        match outcome {
+            Err(error) if error.is_poison() => self.commit(&self.failing(letter, entry, &error)?).await,
+            other => other,
+        }
     }
 
     /// The unit of work that follows from an event by itself.
     async fn follow(&self, entry: &Entry) -> Result<Unit, Error> {
-        let recorded = entry.recorded()?;
+        let Some(recorded) = entry.recorded(C::CONSUMES)? else { return Ok(Unit::default()) };
         let Some(key) = C::concerns(&recorded) else { return Ok(Unit::default()) };
-        let mut rows = self.load(&key).await?;
+        let mut rows = self.load(&C::State::rows(&key)).await?;
         let time = platform::timestamp(self.platform().now());
         let events = self.handle(&recorded, &key, &mut rows, &time)?;
-        self.bell.wanted(events.iter().map(|event| event.event.event_type()));
-        Ok(Unit { rows: rows.changes(), events: log::to_json(C::NAME, &events)?, ..Unit::default() })
+        let events = log::appended(C::NAME, C::APPENDS, &events)?;
+        Ok(Unit { rows: rows.changes()?, events, ..Unit::default() })
     }
 
     /// The unit of work that parks an event which cannot be worked off.
@@ -292,7 +292,7 @@ impl<C: Context> Kernel<C> {
 
     /// What the log is told about the order whose event it is: that it is delayed, or what is made of that. A read model
     /// tells the log nothing.
-    fn report(&self, entry: &Entry, what: impl FnOnce(HandlingDelayed) -> Event) -> Result<Vec<Json>, Error> {
+    fn report(&self, entry: &Entry, what: impl FnOnce(HandlingDelayed) -> Event) -> Result<Vec<Appended>, Error> {
         if C::APPENDS.is_empty() || !Event::is_about_an_order(&entry.event_type) {
             return Ok(vec![]);
         }
@@ -305,8 +305,7 @@ impl<C: Context> Kernel<C> {
             event_type: entry.event_type.clone(),
         };
         let event = log::fresh(what(delayed), &trace, Uuid::now_v7(), &time);
-        self.bell.wanted([event.event.event_type()]);
-        Ok(log::to_json(C::NAME, &[event])?)
+        log::appended(C::NAME, &[HandlingDelayed::TYPE, HandlingResumed::TYPE], &[event])
     }
 
     /// The letters, in the order of the log.
@@ -367,7 +366,7 @@ impl<C: Context> Kernel<C> {
             let (letter, entry) = self.open_letter(seq).await?;
             let unit = self.closing(letter, &entry, Unit::default(), Status::Discarded, Some(reason.to_owned()))?;
             // Else somebody else did something with it: look again.
-            if self.commit(&[unit]).await? == 1 {
+            if self.commit(&unit).await? {
                 self.catch_up().await?;
                 return self.letter(seq).await?.map(|(letter, _)| letter).ok_or(LetterError::Unknown);
             }

@@ -21,6 +21,11 @@ pub struct Gate(AtomicBool);
 pub struct Passed<'a>(&'a AtomicBool);
 
 impl Gate {
+    /// With nobody inside.
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
     /// Passes, if nobody else is inside.
     pub fn try_pass(&self) -> Option<Passed<'_>> {
         // Not `then_some`: a `Passed` that nobody gets would open the gate when it is dropped.

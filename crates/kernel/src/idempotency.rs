@@ -1,116 +1,94 @@
 //! Idempotency keys: the same key with the same body gets the same answer, and has one effect.
+//!
+//! The key is written in the unit of work of what it makes, and looked up only when that was refused: a key that is new,
+//! as nearly all are, costs no statement of its own. What was made, and became of it, stands in the log, so the answer to
+//! a repeated request is told from there again.
 
 use crate::{
-    Context, Kernel,
+    Context, Executed, Kernel, Trace,
     context::sql_name,
-    http::{Answer, Problem},
-    kernel::Error,
+    error::{Error, Failure},
     platform::Value,
+    unit,
 };
-use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value as Json, json};
 
 /// A request that creates something, on its way.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    key: Option<String>,
+    key: String,
     request: String,
     subject: String,
     replaces: Option<String>,
 }
 
-/// How a creating request begins.
+/// What came of a request that creates something.
 #[derive(Debug)]
-pub enum Begin {
-    /// Nobody came with its key before (or it has none).
-    New(Attempt),
-    /// An earlier request with the key made its subject, but came to no answer: go on from there.
-    Started(Attempt),
-    /// An earlier request with the key was answered so.
-    Answered(Answer),
+pub enum Created<S> {
+    /// It made this.
+    Now(Executed<S>),
+    /// An earlier request with its key made the thing with this id.
+    Before(String),
 }
 
 impl Attempt {
-    /// The id of what the request makes.
-    pub fn subject(&self) -> &str {
-        &self.subject
+    /// A request that came with this key, to make what has this id; `request` is its body as it was understood, without
+    /// secrets.
+    ///
+    /// # Errors
+    /// When the request cannot be written as JSON.
+    pub fn new(key: &str, request: &impl Serialize, subject: impl Into<String>) -> Result<Self, Error> {
+        let request = serde_json::to_string(request)?;
+        Ok(Self { key: key.to_owned(), request, subject: subject.into(), replaces: None })
     }
 
-    /// Another go, because what the earlier one made came to nothing.
-    pub fn again(self, subject: String) -> Self {
-        Self { replaces: Some(self.subject), subject, ..self }
+    /// Another go, because what an earlier one made came to nothing.
+    pub fn instead_of(self, earlier: Option<String>) -> Self {
+        Self { replaces: earlier, ..self }
     }
 
     /// The key as the unit of work takes it.
-    pub(crate) fn keys(&self) -> Vec<Json> {
-        let key =
-            |key| json!({"key": key, "request": self.request, "subject": self.subject, "replaces": self.replaces});
-        self.key.as_ref().map(key).into_iter().collect()
+    pub(crate) fn key(&self) -> unit::Key {
+        let Self { key, request, subject, replaces } = self.clone();
+        unit::Key { key, request, subject, replaces }
     }
 }
 
 impl<C: Context> Kernel<C> {
-    /// Looks up the key. `request` is the body as it was understood, without secrets; `subject` the id of what would be
-    /// made.
+    /// Carries out a command that creates something, unless an earlier request with the attempt's key did.
     ///
     /// # Errors
-    /// 422 when the key came with another body before.
-    pub async fn begin(
+    /// [`Failure::KeyReused`] when that one had another body; else those of a command.
+    pub async fn create(
         &self,
-        key: Option<String>,
-        request: &impl Serialize,
-        subject: String,
-    ) -> Result<Begin, Problem> {
-        let request = serde_json::to_string(request).map_err(Error::from)?;
-        let attempt = Attempt { key, request, subject, replaces: None };
-        let Some(key) = &attempt.key else { return Ok(Begin::New(attempt)) };
-        let sql = format!("SELECT request, subject, answer FROM {}_idempotency WHERE key = ?", sql_name(C::NAME));
-        let rows = self.query(&sql, vec![key.as_str().into()]).await?;
-        let Some(row) = rows.first() else { return Ok(Begin::New(attempt)) };
-        let text = |index: usize| row.get(index).and_then(Value::text);
-        if text(0) != Some(attempt.request.as_str()) {
-            return Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "key-reused",
-                "This Idempotency-Key came with another body before. Use a new key for a new request.",
-            ));
-        }
-        match text(2) {
-            Some(answer) => Ok(Begin::Answered(serde_json::from_str(answer).map_err(Error::from)?)),
-            None => {
-                let subject = text(1).unwrap_or_default().to_owned();
-                Ok(Begin::Started(Attempt { subject, ..attempt }))
-            }
+        command: C::Command,
+        trace: &Trace,
+        attempt: Option<&Attempt>,
+    ) -> Result<Created<C::State>, Failure<C::Refusal>> {
+        let Some(attempt) = attempt else { return Ok(Created::Now(self.execute(command, trace).await?)) };
+        match self.execute(command, trace).once(attempt).await {
+            Ok(executed) => Ok(Created::Now(executed)),
+            // What is refused now may have been done when the key was new.
+            Err(failure @ (Failure::KeyTaken | Failure::Refused(_))) => match self.used(attempt).await? {
+                Some((request, _)) if request != attempt.request => Err(Failure::KeyReused),
+                Some((_, subject)) if Some(&subject) != attempt.replaces.as_ref() => Ok(Created::Before(subject)),
+                _ => Err(failure),
+            },
+            Err(failure) => Err(failure),
         }
     }
 
-    /// Keeps the answer for the next request with the same key. Returns the answer that is kept: of two requests that came
-    /// at once, the first one's for both.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn finish(&self, attempt: &Attempt, answer: Answer) -> Result<Answer, Error> {
-        let Some(key) = &attempt.key else { return Ok(answer) };
-        let sql = format!(
-            "UPDATE {}_idempotency SET answer = coalesce(answer, ?) WHERE key = ? AND subject = ? RETURNING answer",
-            sql_name(C::NAME)
-        );
-        let json = serde_json::to_string(&answer)?;
-        let rows = self.query(&sql, vec![json.into(), key.as_str().into(), attempt.subject().into()]).await?;
-        match rows.first().and_then(|row| row.first()).and_then(Value::text) {
-            Some(kept) => Ok(serde_json::from_str(kept)?),
-            // Another go at the same key has replaced this one.
-            None => Ok(answer),
-        }
+    /// What the attempt's key was used for: the request, and the id of what it made.
+    async fn used(&self, attempt: &Attempt) -> Result<Option<(String, String)>, Error> {
+        let sql = format!("SELECT request, subject FROM {}_idempotency WHERE key = ?", sql_name(C::NAME));
+        let rows = self.query(&sql, vec![attempt.key.as_str().into()]).await?;
+        let text = |row: &[Value], index: usize| row.get(index).and_then(Value::text).map(str::to_owned);
+        Ok(rows.first().and_then(|row| Some((text(row, 0)?, text(row, 1)?))))
     }
 
     /// Whether another request with the attempt's key came first.
     pub(crate) async fn is_taken(&self, attempt: &Attempt) -> Result<bool, Error> {
-        let Some(key) = &attempt.key else { return Ok(false) };
-        let sql = format!("SELECT subject FROM {}_idempotency WHERE key = ?", sql_name(C::NAME));
-        let rows = self.query(&sql, vec![key.as_str().into()]).await?;
-        let subject = rows.first().and_then(|row| row.first()).and_then(Value::text);
-        Ok(subject.is_some() && subject != attempt.replaces.as_deref())
+        let used = self.used(attempt).await?;
+        Ok(used.is_some_and(|(_, subject)| Some(subject) != attempt.replaces))
     }
 }

@@ -1,18 +1,21 @@
 //! What every context needs once.
 //!
-//! A context is four pure functions ([`Context`]) and a few rows ([`State`]); the [`Kernel`] brings them to life:
-//! it reads the log, loads the rows, lets the context decide, and commits state and events as one statement
+//! A context is a few pure functions ([`Decider`], [`Context`]) and a few rows ([`State`]); the [`Kernel`] brings them to
+//! life: it reads the log, loads the rows, lets the context decide, and commits state and events as one statement
 //! (`sql/context.sql`). [`http`] is what all routes share, [`platform`] what Spin gives us.
 
 pub mod bell;
-mod commit;
+mod bookmark;
+mod catch_up;
 pub mod context;
 pub mod correlation;
 pub mod database;
 pub mod dead_letter;
+mod error;
+mod execute;
 pub mod gate;
 pub mod http;
-pub mod idempotency;
+mod idempotency;
 mod kernel;
 mod log;
 pub mod log_line;
@@ -21,6 +24,7 @@ mod migration;
 #[cfg(feature = "testing")]
 pub mod model;
 pub mod platform;
+mod read;
 mod rows;
 #[cfg(feature = "testing")]
 pub mod scenario;
@@ -28,11 +32,18 @@ pub mod scenario;
 pub mod spin;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unit;
 
-pub use context::{Context, Recorded};
+pub use bookmark::Bookmark;
+pub use catch_up::Position;
+pub use context::{Context, Decider, Recorded};
 pub use correlation::Trace;
-pub use kernel::{Error, Executed, Failure, Kernel, Position, schema};
+pub use error::{Error, Failure};
+pub use execute::{Executed, Execution};
+pub use idempotency::{Attempt, Created};
+pub use kernel::{Kernel, schema};
 pub use log::{Entry, Log};
+pub use read::Known;
 pub use rows::{Entity, RowKey, Rows, State, Versioned};
 /// What goes wrong between a row and its entity.
 pub use serde_json::Error as DataError;

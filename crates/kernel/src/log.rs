@@ -2,25 +2,25 @@
 
 use crate::{
     Recorded, Trace, database,
-    dead_letter::OPEN,
-    kernel::Error,
+    error::Error,
     migration,
-    platform::{Platform, Row, Value},
-    rows::{RowKey, Rows},
+    platform::{Platform, Value},
 };
-use contracts::Event;
-use serde_json::{Value as Json, json};
+use contracts::{Event, EventType};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 const SQL: &str = include_str!("../../../sql/log.sql");
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The newest event's sequence number; 0 while there is none.
-const HEAD: &str = "SELECT max(coalesce((SELECT max(seq) FROM event), 0), (SELECT archived_to FROM log_archive))";
+pub(crate) const HEAD: &str =
+    "SELECT max(coalesce((SELECT max(seq) FROM event), 0), (SELECT archived_to FROM log_archive))";
 
 /// The columns of an event, in the order in which [`entry`] reads them.
 pub(crate) const COLUMNS: &str =
-    "seq, id, source, type, subject, time, correlation_id, causation_id, traceparent, data";
+    "seq, id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data";
 
 /// An event as it stands in the log, of whatever type: also of one that this build does not know.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Entry {
     pub source: String,
     /// Its type.
     pub event_type: String,
+    /// The version of its type that its data has the form of.
+    pub version: u32,
     /// What it is about.
     pub subject: String,
     /// When it was appended: RFC 3339, UTC.
@@ -137,132 +139,38 @@ pub(crate) fn entry(row: &[Value]) -> Result<Entry, Error> {
         id: text(1),
         source: text(2),
         event_type: text(3),
-        subject: text(4),
-        time: text(5),
-        correlation_id: text(6),
-        causation_id: text(7),
-        traceparent: text(8),
-        data: text(9),
+        version: row.get(4).and_then(Value::integer).and_then(|version| u32::try_from(version).ok()).unwrap_or(1),
+        subject: text(5),
+        time: text(6),
+        correlation_id: text(7),
+        causation_id: text(8),
+        traceparent: text(9),
+        data: text(10),
     })
 }
 
 impl Entry {
-    /// The event as this build understands it.
+    /// The event, if it is of one of these types.
     ///
     /// # Errors
     /// When its data is not of the form that its type has.
-    pub(crate) fn recorded(&self) -> Result<Recorded, Error> {
-        Ok(Recorded {
+    pub(crate) fn recorded(&self, among: &[EventType]) -> Result<Option<Recorded>, Error> {
+        let Some(event_type) = EventType::find(among, &self.event_type) else { return Ok(None) };
+        Ok(Some(Recorded {
             seq: Some(self.seq),
             id: self.id.clone(),
             time: self.time.clone(),
             correlation_id: self.correlation_id.clone(),
             causation_id: self.causation_id.clone(),
             traceparent: self.traceparent.clone(),
-            event: Event::from_parts(&self.event_type, serde_json::from_str(&self.data)?)?,
-        })
+            event: event_type.read(self.version, &self.data)?,
+        }))
     }
-}
-
-/// What a consumer finds in the log: one snapshot of its cursor, the log's end, and the events in between.
-pub(crate) struct Unread {
-    pub position: i64,
-    pub head: i64,
-    /// When the first of its dead letters is to be tried again: Unix time, ms.
-    pub due_at: Option<i64>,
-    /// Whether any of its dead letters is open.
-    pub parked: bool,
-    /// Up to where the log is archived.
-    pub archived_to: i64,
-    pub events: Vec<Unheard>,
-    /// Whether there are more events than were read.
-    pub more: bool,
-}
-
-/// An event that a consumer has not read yet.
-pub(crate) struct Unheard {
-    pub entry: Entry,
-    /// An earlier event about the same subject is parked: this one has to wait behind it.
-    pub waits: bool,
-}
-
-/// How many events a consumer reads and commits at once.
-pub(crate) const BATCH: usize = 256;
-/// How many events that do not concern a context may pile up behind its cursor before it steps over them.
-const STRIDE: i64 = 1_000;
-
-impl Unread {
-    /// Keeps so many of the events at most; whether they are all there are.
-    pub(crate) fn take(&mut self, limit: usize) -> bool {
-        let all = self.events.len() <= limit && !self.more;
-        self.events.truncate(limit);
-        all
-    }
-
-    /// Whether there is nothing to do.
-    pub(crate) fn is_done(&self) -> bool {
-        let nearly_at_the_end = self.head - self.position < STRIDE && self.position >= self.archived_to;
-        self.events.is_empty() && self.due_at.is_none() && nearly_at_the_end
-    }
-}
-
-/// One snapshot of what a context has not read yet, and of some of its rows.
-pub(crate) struct Look {
-    pub unread: Unread,
-    pub rows: Rows,
-}
-
-/// The statement behind [`look`], for a context (its SQL name), the version of its schema, and the types that it consumes.
-/// Its parameter are the ids of the rows. One statement, so that cursor, events and rows belong to one moment, and cost one
-/// call to the host.
-pub(crate) fn look_sql(context: &str, version: i64, consumes: &[&str]) -> String {
-    let types = types(consumes);
-    format!(
-        "SELECT 'at', position, ({HEAD}), \
-         (SELECT min(due_at) FROM {context}_dead_letter WHERE due_at IS NOT NULL), \
-         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), \
-         (SELECT archived_to FROM log_archive), NULL, NULL, NULL, NULL, NULL, NULL \
-         FROM {context}_cursor UNION ALL \
-         SELECT * FROM (SELECT 'event', {COLUMNS}, \
-         EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject = event.subject AND {OPEN}) FROM event \
-         WHERE seq > (SELECT position FROM {context}_cursor) AND type IN ({types}) ORDER BY seq LIMIT {BATCH}) UNION ALL \
-         SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM {context}_row_v{version} \
-         WHERE id IN (SELECT value FROM json_each(?))"
-    )
-}
-
-/// Reads the answer to [`look_sql`]; of the rows, those that were asked for (ids of two kinds may be the same).
-pub(crate) fn look(answer: &[Row], keys: &[RowKey]) -> Result<Look, Error> {
-    let mut at = None;
-    let mut events = Vec::new();
-    let mut rows = Rows::default();
-    for row in answer {
-        match row.as_slice() {
-            [Value::Text(tag), Value::Integer(position), Value::Integer(head), due_at, parked, archived_to, ..]
-                if tag == "at" =>
-            {
-                at = Some((*position, *head, due_at.integer(), parked.integer() == Some(1), archived_to.integer()));
-            }
-            [Value::Text(tag), event @ .., waits] if tag == "event" => {
-                events.push(Unheard { entry: entry(event)?, waits: waits.integer() == Some(1) });
-            }
-            [_, Value::Integer(version), Value::Text(kind), Value::Text(id), Value::Text(json), ..] => {
-                if let Some(key) = keys.iter().find(|key| key.kind == kind && key.id == *id) {
-                    rows.insert(key.clone(), *version, json.clone());
-                }
-            }
-            _ => return Err(Error::Missing("a column")),
-        }
-    }
-    let (position, head, due_at, parked, archived_to) = at.ok_or(Error::Missing("the context's cursor"))?;
-    let more = events.len() >= BATCH;
-    let archived_to = archived_to.unwrap_or(0);
-    Ok(Look { unread: Unread { position, head, due_at, parked, archived_to, events, more }, rows })
 }
 
 /// Types of events as a list of SQL literals.
-pub(crate) fn types(types: &[&str]) -> String {
-    let quoted: Vec<String> = types.iter().map(|name| format!("'{name}'")).collect();
+pub(crate) fn types(types: impl IntoIterator<Item = EventType>) -> String {
+    let quoted: Vec<String> = types.into_iter().map(|name| format!("'{name}'")).collect();
     quoted.join(", ")
 }
 
@@ -281,20 +189,47 @@ pub(crate) fn fresh(event: Event, trace: &Trace, id: uuid::Uuid, time: &str) -> 
     }
 }
 
+/// An event as the unit of work takes it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Appended {
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    version: u32,
+    subject: String,
+    time: String,
+    correlation_id: String,
+    causation_id: String,
+    traceparent: String,
+    data: Box<RawValue>,
+}
+
 /// The events as the unit of work takes them.
-pub(crate) fn to_json(context: &str, events: &[Recorded]) -> serde_json::Result<Vec<Json>> {
-    let json = |recorded: &Recorded| {
-        Ok(json!({
-            "id": recorded.id,
-            "source": format!("/mealkit/{context}"),
-            "type": recorded.event.event_type(),
-            "subject": recorded.event.subject(),
-            "time": recorded.time,
-            "correlation_id": recorded.correlation_id,
-            "causation_id": recorded.causation_id,
-            "traceparent": recorded.traceparent,
-            "data": recorded.event.data()?,
-        }))
+///
+/// # Errors
+/// When one is of a type that the context does not append.
+pub(crate) fn appended(context: &str, appends: &[EventType], events: &[Recorded]) -> Result<Vec<Appended>, Error> {
+    let appended = |recorded: &Recorded| {
+        let name = recorded.event.name();
+        let event_type = EventType::find(appends, name).ok_or(Error::Missing("the type of an event in APPENDS"))?;
+        Ok(Appended {
+            id: recorded.id.clone(),
+            source: source(context),
+            event_type: name,
+            version: event_type.version(),
+            subject: recorded.event.subject().to_owned(),
+            time: recorded.time.clone(),
+            correlation_id: recorded.correlation_id.clone(),
+            causation_id: recorded.causation_id.clone(),
+            traceparent: recorded.traceparent.clone(),
+            data: RawValue::from_string(event_type.write(&recorded.event)?)?,
+        })
     };
-    events.iter().map(json).collect()
+    events.iter().map(appended).collect()
+}
+
+/// A context's events' CloudEvents `source`.
+pub(crate) fn source(context: &str) -> String {
+    format!("/mealkit/{context}")
 }

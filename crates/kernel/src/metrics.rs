@@ -5,7 +5,7 @@
 use crate::{
     Context, Kernel,
     context::sql_name,
-    kernel::Error,
+    error::Error,
     platform::{Row, Value},
 };
 use serde::{Deserialize, Serialize};
@@ -64,10 +64,10 @@ impl<C: Context> Kernel<C> {
         let context = sql_name(C::NAME);
         let position = self.position().await?;
         let sql = format!(
-            "SELECT (SELECT conflicts FROM {context}_cursor), \
+            "SELECT (SELECT conflicts FROM consumer WHERE name = ?), \
              (SELECT coalesce(sum(tries), 0) FROM {context}_dead_letter)"
         );
-        let totals = self.query(&sql, vec![]).await?;
+        let totals = self.query(&sql, vec![C::NAME.into()]).await?;
         let total =
             |index: usize| totals.first().and_then(|row| row.get(index)).and_then(Value::integer).unwrap_or_default();
         let sql = format!("SELECT status, count(*) FROM {context}_dead_letter GROUP BY status");

@@ -1,17 +1,14 @@
-//! The engine without its database: the log, the cursors and the unit of work in memory, by the rules of `kernel.rs` and
+//! The engine without its database: the log, the cursors and the unit of work in memory, by the rules of `catch_up.rs`, `execute.rs` and
 //! `sql/context.sql`. Between deciding and committing, time stands still for as long as a test wants it to.
 #![allow(clippy::expect_used, reason = "only tests use it")]
 
-use crate::{Context, Entity, Recorded, RowKey, Rows, State, Trace, log};
-use contracts::Event;
-use serde_json::Value as Json;
+use crate::{Context, Entity, Recorded, RowKey, Rows, State, Trace, log, read::BATCH, rows::ChangedRow};
+use contracts::{Event, EventType};
 use std::{collections::BTreeMap, marker::PhantomData};
 use uuid::Uuid;
 
 /// When everything happens.
 const TIME: &str = "2026-01-01T00:00:00.000Z";
-/// How many events are read at once at most.
-const BATCH: usize = 256;
 
 /// What a unit of work must fulfil. A test takes one rule away to show that nothing holds without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +78,7 @@ impl Log {
 pub struct Unit {
     condition: Option<(String, i64)>,
     cursor: Option<(i64, i64)>,
-    batch: Option<Uuid>,
-    follows: bool,
-    rows: Vec<Json>,
+    rows: Vec<ChangedRow>,
     events: Vec<Recorded>,
 }
 
@@ -97,14 +92,13 @@ impl Unit {
 /// A context at work: its cursor and its rows.
 pub struct Model<C> {
     position: i64,
-    batch: Option<Uuid>,
-    rows: BTreeMap<(String, String), (i64, Json)>,
+    rows: BTreeMap<(String, String), (i64, String)>,
     context: PhantomData<C>,
 }
 
 impl<C> Default for Model<C> {
     fn default() -> Self {
-        Self { position: 0, batch: None, rows: BTreeMap::new(), context: PhantomData }
+        Self { position: 0, rows: BTreeMap::new(), context: PhantomData }
     }
 }
 
@@ -116,20 +110,19 @@ pub trait Member {
     /// How far it has read the log.
     fn position(&self) -> i64;
 
-    /// What follows from the next events, up to so many of them: a unit for each.
-    fn read(&self, log: &Log, limit: usize) -> Vec<Unit>;
+    /// What follows from the next events, up to so many of them; `None` when there are none.
+    fn read(&self, log: &Log, limit: usize) -> Option<Unit>;
 
-    /// Commits units in one statement; returns how many of them were not skipped.
-    fn commit(&mut self, log: &mut Log, units: &[Unit]) -> usize;
+    /// Commits a unit; `false` when it was skipped.
+    fn commit(&mut self, log: &mut Log, unit: &Unit) -> bool;
+
+    /// Its rows: kind, id, version and JSON of each, in order.
+    fn rows(&self) -> Vec<(String, String, i64, String)>;
 
     /// Reads the log to its end and does what follows from it.
     fn catch_up(&mut self, log: &mut Log) {
-        loop {
-            let units = self.read(log, BATCH);
-            if units.is_empty() {
-                return;
-            }
-            self.commit(log, &units);
+        while let Some(unit) = self.read(log, BATCH) {
+            self.commit(log, &unit);
         }
     }
 }
@@ -144,27 +137,23 @@ impl<C: Context> Model<C> {
     ///
     /// # Errors
     /// When the command is refused.
-    pub fn decide(
-        &mut self,
-        log: &mut Log,
-        key: &<C::State as State>::Key,
-        command: C::Command,
-    ) -> Result<Unit, C::Refusal> {
+    pub fn decide(&mut self, log: &mut Log, command: C::Command) -> Result<Unit, C::Refusal> {
         self.catch_up(log);
-        let mut rows = self.load(C::State::rows(key));
-        let mut state = C::State::read(key, &rows).expect("rows of their entities' form");
+        let key = C::target(&command);
+        let mut rows = self.load(C::State::rows(&key));
+        let mut state = C::State::read(&key, &rows).expect("rows of their entities' form");
         let decided = C::decide(&state, command)?;
         let condition = decided.first().map(|event| (event.subject().to_owned(), log.head()));
         let events = happen::<C>(decided, &Trace::own(), &mut state);
         state.write(&mut rows).expect("entities that are JSON");
-        Ok(Unit { condition, rows: rows.changes(), events, ..Unit::default() })
+        Ok(Unit { condition, rows: rows.changes().expect("JSON"), events, ..Unit::default() })
     }
 
     fn load(&self, keys: impl IntoIterator<Item = RowKey>) -> Rows {
         let mut rows = Rows::default();
         for key in keys {
             if let Some((version, json)) = self.rows.get(&(key.kind.to_owned(), key.id.clone())) {
-                rows.insert(key, *version, json.to_string());
+                rows.insert(key, *version, json.clone());
             }
         }
         rows
@@ -172,15 +161,14 @@ impl<C: Context> Model<C> {
 
     /// Whether the unit fulfils the rules.
     fn fulfils(&self, log: &Log, unit: &Unit) -> bool {
-        let watched = |event: &Event| C::CONSUMES.iter().chain(C::APPENDS).any(|name| *name == event.event_type());
+        let watched = |event: &Event| C::CONSUMES.iter().chain(C::APPENDS).any(|known| known.as_str() == event.name());
         let condition = unit.condition.as_ref().is_none_or(|(subject, seen)| {
             !log.after(*seen).iter().map(|entry| &entry.recorded.event).any(|e| e.subject() == subject && watched(e))
         });
-        let cursor =
-            unit.cursor.is_none_or(|(from, _)| from == self.position) && (!unit.follows || unit.batch == self.batch);
+        let cursor = unit.cursor.is_none_or(|(from, _)| from == self.position);
         let versions = unit.rows.iter().all(|new| {
-            let (key, version, _) = parts(new);
-            version == 1 + self.rows.get(&key).map_or(0, |(version, _)| *version)
+            let key = (new.kind.clone(), new.id.clone());
+            new.was == self.rows.get(&key).map_or(0, |(version, _)| *version)
         });
         (condition || !log.rules.condition) && (cursor || !log.rules.cursor) && (versions || !log.rules.versions)
     }
@@ -195,58 +183,49 @@ impl<C: Context> Member for Model<C> {
         self.position
     }
 
-    fn read(&self, log: &Log, limit: usize) -> Vec<Unit> {
-        let unread = log.after(self.position).iter().map(|entry| &entry.recorded);
-        let mut unread = unread.filter(|event| C::CONSUMES.contains(&event.event.event_type()));
+    fn read(&self, log: &Log, limit: usize) -> Option<Unit> {
+        let known = |event: &&Recorded| EventType::find(C::CONSUMES, event.event.name()).is_some();
+        let mut unread = log.after(self.position).iter().map(|entry| &entry.recorded).filter(known);
         let events: Vec<&Recorded> = unread.by_ref().take(limit).collect();
-        let all = unread.next().is_none();
-        let mut rows =
-            self.load(events.iter().filter_map(|event| C::concerns(event)).flat_map(|key| C::State::rows(&key)));
-        let mut units: Vec<Unit> = Vec::new();
-        let mut from = self.position;
-        let batch = Some(Uuid::now_v7());
+        let last = events.last()?.seq.unwrap_or(self.position);
+        let end = if unread.next().is_none() { log.head() } else { last };
+        let mut unit = Unit { cursor: Some((self.position, end)), ..Unit::default() };
+        let keys = events.iter().filter_map(|event| C::concerns(event));
+        let mut rows = self.load(keys.flat_map(|key| C::State::rows(&key)));
         for event in events {
-            let to = event.seq.unwrap_or(from);
-            let follows = !units.is_empty();
-            let mut unit = Unit { cursor: Some((from, to)), batch, follows, ..Unit::default() };
-            if let Some(key) = C::concerns(event) {
-                let state = C::State::read(&key, &rows).expect("rows of their entities' form");
-                let mut state = C::evolve(state, event);
-                let command = C::whenever(event, Uuid::now_v7());
-                // A policy that is refused has heard the event all the same.
-                let decided = command.and_then(|command| C::decide(&state, command).ok()).unwrap_or_default();
-                let trace = Trace::of_event(&event.id, &event.correlation_id, &event.traceparent);
-                unit.events = happen::<C>(decided, &trace, &mut state);
-                state.write(&mut rows).expect("entities that are JSON");
-                unit.rows = rows.changes();
-            }
-            units.push(unit);
-            from = to;
+            let Some(key) = C::concerns(event) else { continue };
+            let state = C::State::read(&key, &rows).expect("rows of their entities' form");
+            let mut state = C::evolve(state, event);
+            let command = C::whenever(event, Uuid::now_v7());
+            // A policy that is refused has heard the event all the same.
+            let decided = command.and_then(|command| C::decide(&state, command).ok()).unwrap_or_default();
+            let trace = Trace::of_event(&event.id, &event.correlation_id, &event.traceparent);
+            unit.events.extend(happen::<C>(decided, &trace, &mut state));
+            state.write(&mut rows).expect("entities that are JSON");
         }
-        if let (true, Some(last)) = (all, units.last_mut()) {
-            last.cursor = last.cursor.map(|(from, _)| (from, log.head()));
-        }
-        units
+        unit.rows = rows.changes().expect("JSON");
+        Some(unit)
     }
 
-    fn commit(&mut self, log: &mut Log, units: &[Unit]) -> usize {
-        let mut committed = 0;
-        for unit in units {
-            if !self.fulfils(log, unit) {
-                continue;
-            }
-            if let Some((_, to)) = unit.cursor {
-                self.position = to;
-                self.batch = unit.batch;
-            }
-            for new in &unit.rows {
-                let (key, version, json) = parts(new);
-                self.rows.insert(key, (version, json));
-            }
-            log.append(C::NAME, &unit.events);
-            committed += 1;
+    fn commit(&mut self, log: &mut Log, unit: &Unit) -> bool {
+        if !self.fulfils(log, unit) {
+            return false;
         }
-        committed
+        if let Some((_, to)) = unit.cursor {
+            self.position = to;
+        }
+        for new in &unit.rows {
+            self.rows.insert((new.kind.clone(), new.id.clone()), (new.version, new.row.get().to_owned()));
+        }
+        log.append(C::NAME, &unit.events);
+        true
+    }
+
+    fn rows(&self) -> Vec<(String, String, i64, String)> {
+        let row = |((kind, id), (version, json)): (&(String, String), &(i64, String))| {
+            (kind.clone(), id.clone(), *version, json.clone())
+        };
+        self.rows.iter().map(row).collect()
     }
 }
 
@@ -258,11 +237,4 @@ fn happen<C: Context>(decided: Vec<Event>, trace: &Trace, state: &mut C::State) 
 
 fn fresh(event: Event, trace: &Trace) -> Recorded {
     log::fresh(event, trace, Uuid::now_v7(), TIME)
-}
-
-/// Kind and id, version and JSON of a row, as [`Rows::changes`] writes it.
-fn parts(row: &Json) -> ((String, String), i64, Json) {
-    let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let version = row.get("version").and_then(Json::as_i64).unwrap_or_default();
-    ((text("kind"), text("id")), version, row.get("row").cloned().unwrap_or_default())
 }

@@ -64,10 +64,62 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 /// A row of an answer.
 pub type Row = Vec<Value>;
 
-/// The world around a context. Every error is the platform's own message.
+/// Why a statement was not run. Nothing of it was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// Somebody else holds the lock: try again at once.
+    #[error("the database is locked: {0}")]
+    Busy(String),
+    /// The disk is full, the file cannot be written, the server is away: try again later.
+    #[error("the database cannot be used at the moment: {0}")]
+    Unavailable(String),
+    /// The connection does not know the tables as they are by now: try again on another one.
+    #[error("the tables are not as they are expected: {0}")]
+    Schema(String),
+    /// The database refused it for what is in it.
+    #[error("the database refused a statement: {0}")]
+    Failed(String),
+}
+
+impl From<String> for PlatformError {
+    /// SQLite and libSQL say what is wrong in words only, at least through Spin. These are their own, to the letter.
+    fn from(message: String) -> Self {
+        const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
+        const SCHEMA: [&str; 3] = ["no such table: ", "no such column: ", "database schema has changed"];
+        const UNAVAILABLE: [&str; 7] = [
+            "database or disk is full",
+            "attempt to write a readonly database",
+            "disk I/O error",
+            "unable to open database file",
+            // A libSQL server that is away, has no connection left, or has given this one up.
+            "http error",
+            "Timed out while opening",
+            "STREAM_EXPIRED",
+        ];
+        let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
+        if says(&BUSY) {
+            Self::Busy(message)
+        } else if says(&UNAVAILABLE) {
+            Self::Unavailable(message)
+        } else if says(&SCHEMA) {
+            Self::Schema(message)
+        } else {
+            Self::Failed(message)
+        }
+    }
+}
+
+/// The world around a context. Where no type says more, an error is the platform's own message.
 pub trait Platform: Send + Sync + 'static {
-    /// Runs one statement on the default database and returns all its rows.
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>>;
+    /// Runs one statement on the default database and returns all its rows. It may be kept waiting for the lock for some
+    /// milliseconds.
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>>;
+
+    /// What is written from now on is written by connections that know the tables as they are now.
+    ///
+    /// SQLite does not notice on its own that a table is new which only a trigger names: on a connection that is older
+    /// than that table the unit of work fails, again and again.
+    fn renew(&self);
 
     /// Sends a request and returns the whole answer. It waits as long as the other side takes.
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>>;

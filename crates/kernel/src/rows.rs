@@ -1,7 +1,7 @@
 //! Rows and what a context makes of them.
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Something that is kept in a row of its own: `{context}_row` in SQL.
@@ -43,19 +43,29 @@ pub struct Versioned<T> {
 #[derive(Clone, Debug, Default)]
 struct Row {
     version: i64,
-    /// As it is now.
     json: String,
-    /// What is to be written, if it changed.
-    changed: Option<Value>,
+    /// The version that was read, once the row has changed.
+    was: Option<i64>,
 }
 
-/// The rows that a batch of decisions works on.
+/// A row as a unit of work takes it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ChangedRow {
+    pub kind: String,
+    pub id: String,
+    /// The version that was decided on; 0 when there was no row.
+    pub was: i64,
+    pub version: i64,
+    pub row: Box<RawValue>,
+}
+
+/// The rows that decisions work on.
 #[derive(Clone, Debug, Default)]
 pub struct Rows(BTreeMap<RowKey, Row>);
 
 impl Rows {
     pub(crate) fn insert(&mut self, key: RowKey, version: i64, json: String) {
-        self.0.insert(key, Row { version, json, changed: None });
+        self.0.insert(key, Row { version, json, was: None });
     }
 
     /// The entity in a row, if there is one.
@@ -70,6 +80,11 @@ impl Rows {
         self.0.get(key).map(|row| serde_json::from_str(&row.json)).transpose()
     }
 
+    /// The entity in a row with the row's version, if there is one.
+    pub(crate) fn versioned<E: Entity>(&self, key: &RowKey) -> serde_json::Result<Option<Versioned<E>>> {
+        Ok(self.at(key)?.map(|value| Versioned { version: self.version(key), value }))
+    }
+
     /// The version of a row; 0 when there is none.
     pub fn version(&self, key: &RowKey) -> i64 {
         self.0.get(key).map_or(0, |row| row.version)
@@ -82,22 +97,24 @@ impl Rows {
     pub fn put<E: Entity>(&mut self, entity: &E) -> serde_json::Result<()> {
         let key = RowKey::of::<E>(entity.id());
         if self.at::<E>(&key)?.as_ref() != Some(entity) {
-            let json = serde_json::to_value(entity)?;
+            let json = serde_json::to_string(entity)?;
             let row = self.0.entry(key).or_default();
-            row.json = json.to_string();
-            row.changed = Some(json);
+            row.json = json;
+            row.was.get_or_insert(row.version);
+            row.version += 1;
         }
         Ok(())
     }
 
-    /// The rows that changed since the last call, for a unit of work, each with its next version.
-    pub(crate) fn changes(&mut self) -> Vec<Value> {
-        let change = |(key, row): (&RowKey, &mut Row)| {
-            let json = row.changed.take()?;
-            row.version += 1;
-            Some(json!({"kind": key.kind, "id": key.id, "version": row.version, "row": json}))
+    /// The rows that changed, for a unit of work.
+    pub(crate) fn changes(self) -> serde_json::Result<Vec<ChangedRow>> {
+        let change = |(key, row): (RowKey, Row)| {
+            let Row { version, json, was } = row;
+            let (kind, id) = (key.kind.to_owned(), key.id);
+            let changed = |was| Ok(ChangedRow { kind, id, was, version, row: RawValue::from_string(json)? });
+            was.map(changed)
         };
-        self.0.iter_mut().filter_map(change).collect()
+        self.0.into_iter().filter_map(change).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "only tests use it")]
 
 use crate::{Context, Recorded};
-use contracts::Event;
+use contracts::{Event, EventType};
 use uuid::Uuid;
 
 /// The id that [`whenever`](Scenario::whenever) offers for what a policy creates.
@@ -42,8 +42,8 @@ impl<C: Context> Scenario<C> {
     #[track_caller]
     pub fn whenever(mut self, event: impl Into<Event>) -> Outcome<C> {
         let recorded = self.record(event.into());
-        let name = recorded.event.event_type();
-        assert!(C::CONSUMES.contains(&name), "{} does not read {name}", C::NAME);
+        let name = recorded.event.name();
+        assert!(EventType::find(C::CONSUMES, name).is_some(), "{} does not read {name}", C::NAME);
         self.state = C::evolve(self.state, &recorded);
         match C::whenever(&recorded, FRESH) {
             Some(command) => self.when(command),
@@ -54,8 +54,8 @@ impl<C: Context> Scenario<C> {
     #[track_caller]
     fn after(mut self, event: Event) -> Self {
         let recorded = self.record(event);
-        let name = recorded.event.event_type();
-        let known = C::CONSUMES.contains(&name) || C::APPENDS.contains(&name);
+        let name = recorded.event.name();
+        let known = [C::CONSUMES, C::APPENDS].iter().any(|types| EventType::find(types, name).is_some());
         assert!(known, "{} neither reads nor appends {name}", C::NAME);
         self.state = C::evolve(self.state, &recorded);
         self
@@ -82,8 +82,8 @@ impl<C: Context> Outcome<C> {
     pub fn then(self, expected: impl IntoIterator<Item = Event>) -> Scenario<C> {
         let decided = self.decided.expect("should not be refused");
         assert_eq!(decided, expected.into_iter().collect::<Vec<_>>());
-        for name in decided.iter().map(Event::event_type) {
-            assert!(C::APPENDS.contains(&name), "{} does not append {name}", C::NAME);
+        for name in decided.iter().map(Event::name) {
+            assert!(EventType::find(C::APPENDS, name).is_some(), "{} does not append {name}", C::NAME);
         }
         decided.into_iter().fold(self.before, Scenario::after)
     }

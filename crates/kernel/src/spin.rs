@@ -3,10 +3,11 @@
 use crate::{
     Context, Kernel,
     bell::Ring,
+    error::Error,
+    gate::Gate,
     http::{Problem, layer},
-    kernel::Error,
     log_line::{self, Level},
-    platform::{Platform, Row, Value},
+    platform::{Platform, PlatformError, Row, Value},
 };
 use axum::{Router, body::Bytes, response::Response};
 use futures::future::BoxFuture;
@@ -19,22 +20,61 @@ use spin_sdk::{
 use std::{
     any::Any,
     cell::RefCell,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// How long SQLite may wait for the lock in a thread of the host, in ms; see [`crate::database`].
+const BUSY_TIMEOUT_MS: u32 = 8;
+/// How long a variable counts as read. A request reads several, and they hardly ever change.
+const SETTINGS_KEPT: Duration = Duration::from_millis(250);
 
 /// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
 #[derive(Default)]
 struct Spin {
-    databases: Pool<sqlite::Connection>,
+    /// Requests share them: a statement runs to its end before the next one on the same connection.
+    reader: Kept<sqlite::Connection>,
+    writer: Kept<sqlite::Connection>,
     /// Whether the database is on a libSQL server. It has few connections for all, and ends those that idle: there, none
     /// is kept.
     on_server: AtomicBool,
     stores: Pool<key_value::Store>,
     redis: Pool<redis::Connection>,
+    settings: Mutex<BTreeMap<String, (Instant, Option<String>)>>,
+}
+
+/// One that is open, for all.
+struct Kept<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Kept<T> {
+    fn get(&self) -> Option<Arc<T>> {
+        self.0.lock().ok()?.clone()
+    }
+
+    /// Keeps this one, unless there is one already; returns the one that is kept.
+    fn keep(&self, open: T) -> Arc<T> {
+        let open = Arc::new(open);
+        match self.0.lock() {
+            Ok(mut kept) => kept.get_or_insert(open).clone(),
+            Err(_) => open,
+        }
+    }
+
+    fn drop_it(&self) {
+        if let Ok(mut kept) = self.0.lock() {
+            *kept = None;
+        }
+    }
 }
 
 /// What is open and not in use. A connection does one thing at a time; whoever finds none opens another, so nobody
@@ -52,12 +92,6 @@ impl<T> Pool<T> {
         self.0.lock().ok()?.pop()
     }
 
-    fn empty(&self) {
-        if let Ok(mut pool) = self.0.lock() {
-            pool.clear();
-        }
-    }
-
     fn put(&self, open: T) {
         if let Ok(mut pool) = self.0.lock() {
             pool.push(open);
@@ -66,31 +100,24 @@ impl<T> Pool<T> {
 }
 
 impl Platform for Spin {
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>> {
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>> {
         Box::pin(async move {
-            let connection = match self.databases.take() {
+            let kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer };
+            let connection = match kept.get() {
                 Some(connection) => connection,
-                None => {
-                    let connection = sqlite::Connection::open_default().await.map_err(message)?;
-                    // We wait for the lock ourselves, without blocking a thread (see `database`). Only a libSQL server
-                    // refuses this: it has no such setting.
-                    if !self.on_server.load(Relaxed)
-                        && run(&connection, "PRAGMA busy_timeout = 0", vec![]).await.is_err()
-                    {
-                        self.on_server.store(true, Relaxed);
-                    }
-                    connection
-                }
+                None => self.open(kept).await?,
             };
             let rows = run(&connection, sql, parameters).await;
-            match &rows {
-                // A file that could not be written when it was opened stays so for the connection's life.
-                Err(message) if message.contains("readonly") || message.contains("I/O") => self.databases.empty(),
-                _ if self.on_server.load(Relaxed) => {}
-                _ => self.databases.put(connection),
+            // A file that could not be written when it was opened stays so for the connection's life.
+            if let Err(PlatformError::Unavailable(_)) = &rows {
+                kept.drop_it();
             }
             rows
         })
+    }
+
+    fn renew(&self) {
+        self.writer.drop_it();
     }
 
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>> {
@@ -140,7 +167,19 @@ impl Platform for Spin {
     }
 
     fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
-        Box::pin(async move { variables::get(name).await.ok() })
+        Box::pin(async move {
+            let kept = self.settings.lock().ok().and_then(|settings| settings.get(name).cloned());
+            if let Some((at, value)) = kept
+                && at.elapsed() < SETTINGS_KEPT
+            {
+                return value;
+            }
+            let value = variables::get(name).await.ok();
+            if let Ok(mut settings) = self.settings.lock() {
+                settings.insert(name.to_owned(), (Instant::now(), value.clone()));
+            }
+            value
+        })
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -149,6 +188,19 @@ impl Platform for Spin {
 }
 
 impl Spin {
+    async fn open(&self, kept: &Kept<sqlite::Connection>) -> Result<Arc<sqlite::Connection>, PlatformError> {
+        let connection = sqlite::Connection::open_default().await.map_err(error)?;
+        if !self.on_server.load(Relaxed) {
+            // Only a libSQL server refuses this: it has no such setting.
+            let timeout = format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}");
+            match run(&connection, &timeout, vec![]).await {
+                Ok(_) => return Ok(kept.keep(connection)),
+                Err(_) => self.on_server.store(true, Relaxed),
+            }
+        }
+        Ok(Arc::new(connection))
+    }
+
     async fn store(&self) -> Result<key_value::Store, String> {
         match self.stores.take() {
             Some(store) => Ok(store),
@@ -158,14 +210,14 @@ impl Spin {
 }
 
 /// Runs a statement to its end: its errors come only then, and the connection is free again only then.
-async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String> {
+async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, PlatformError> {
     let parameters = parameters.into_iter().map(|value| match value {
         Value::Null => sqlite::Value::Null,
         Value::Integer(integer) => sqlite::Value::Integer(integer),
         Value::Text(text) => sqlite::Value::Text(text),
     });
-    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(message)?;
-    let rows = result.collect().await.map_err(message)?;
+    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(error)?;
+    let rows = result.collect().await.map_err(error)?;
     let value = |value| match value {
         sqlite::Value::Integer(integer) => Value::Integer(integer),
         sqlite::Value::Text(text) => Value::Text(text),
@@ -175,11 +227,11 @@ async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>)
     Ok(rows.into_iter().map(|row| row.values.into_iter().map(value).collect()).collect())
 }
 
-fn message(error: sqlite::Error) -> String {
+fn error(error: sqlite::Error) -> PlatformError {
     match error {
-        sqlite::Error::Io(message) => message,
-        sqlite::Error::DatabaseFull => "database or disk is full".into(),
-        other => other.to_string(),
+        sqlite::Error::Io(message) => message.into(),
+        sqlite::Error::DatabaseFull => PlatformError::Unavailable(error.to_string()),
+        other => PlatformError::Failed(other.to_string()),
     }
 }
 
@@ -200,16 +252,23 @@ struct App<C: Context> {
 }
 
 async fn app<C: Context>(routes: fn(Arc<Kernel<C>>) -> Router) -> Result<Arc<App<C>>, Error> {
-    let kept = INSTANCE.with_borrow(Option::clone);
-    if let Some(app) = kept.and_then(|app| app.downcast::<App<C>>().ok()) {
+    // Requests come side by side: one opens, the others wait for it. If it fails, the next one tries.
+    static OPENING: Gate = Gate::new();
+    loop {
+        let kept = INSTANCE.with_borrow(Option::clone);
+        if let Some(app) = kept.and_then(|app| app.downcast::<App<C>>().ok()) {
+            return Ok(app);
+        }
+        let Some(_opening) = OPENING.try_pass() else {
+            spin_sdk::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        let kernel = Kernel::<C>::open(platform()).await?;
+        let router = layer::context(&kernel, routes(kernel.clone()));
+        let app = Arc::new(App { kernel, router });
+        INSTANCE.set(Some(app.clone()));
         return Ok(app);
     }
-    // Two first requests may both come here; then the later one's is kept, and both are good.
-    let kernel = Kernel::<C>::open(platform()).await?;
-    let router = layer::context(&kernel, routes(kernel.clone()));
-    let app = Arc::new(App { kernel, router });
-    INSTANCE.set(Some(app.clone()));
-    Ok(app)
 }
 
 /// Answers an HTTP request to a component that is no context; `open` makes its routes, once for each instance.
@@ -255,8 +314,7 @@ pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> R
 /// # Errors
 /// When the log could not be worked off. The next bell, query or command tries again.
 pub async fn wake<C: Context>(bell: Bytes) -> anyhow::Result<()> {
-    // Whatever else stands on the channel is a bell, too: it costs a look.
-    if serde_json::from_slice::<Ring>(&bell).is_ok_and(|ring| !ring.concerns(C::CONSUMES)) {
+    if !Ring::concerns(&bell, C::CONSUMES) {
         return Ok(());
     }
     let kernel = Kernel::<C>::open(platform()).await?;

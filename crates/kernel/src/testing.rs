@@ -11,10 +11,10 @@ use crate::{
     Context, Kernel, Trace,
     http::layer,
     log,
-    platform::{Platform, Row, Value, timestamp},
+    platform::{Platform, PlatformError, Row, Value, timestamp},
 };
 use axum::{Router, body::Bytes};
-use contracts::Event;
+use contracts::{Event, EventType};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -42,7 +42,8 @@ struct World {
 /// The platform of one instance.
 pub struct Native {
     world: Arc<World>,
-    connections: Mutex<Vec<Connection>>,
+    reader: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Connection>>,
     /// The test's own.
     beside: Mutex<Option<Connection>>,
     variables: Mutex<BTreeMap<String, String>>,
@@ -119,7 +120,8 @@ impl Native {
     fn within(world: Arc<World>) -> Arc<Self> {
         Arc::new(Self {
             world,
-            connections: Mutex::default(),
+            reader: Mutex::default(),
+            writer: Mutex::default(),
             beside: Mutex::default(),
             variables: Mutex::default(),
             patience: Mutex::new(DEADLINE),
@@ -242,11 +244,11 @@ impl Native {
     pub fn append(&self, source: &str, event: Event) -> i64 {
         let trace = Trace::own();
         let recorded = log::fresh(event, &trace, uuid::Uuid::now_v7(), &timestamp(self.now()));
-        let row = log::to_json(source, &[recorded]).unwrap();
-        let sql = "INSERT INTO event (id, source, type, subject, time, correlation_id, causation_id, traceparent, data) \
-            SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'subject', value ->> 'time', \
-            value ->> 'correlation_id', value ->> 'causation_id', value ->> 'traceparent', value -> 'data' \
-            FROM json_each(?) RETURNING seq";
+        let row = log::appended(source, EventType::ALL, &[recorded]).unwrap();
+        let sql = "INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, \
+            traceparent, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'version', \
+            value ->> 'subject', value ->> 'time', value ->> 'correlation_id', value ->> 'causation_id', \
+            value ->> 'traceparent', value -> 'data' FROM json_each(?) RETURNING seq";
         self.sql(sql, vec![json!(row).to_string().into()]).first().and_then(|row| row.first()?.integer()).unwrap()
     }
 
@@ -292,8 +294,11 @@ impl Native {
     /// The steps of all statements that ran so far that read a whole table or sort. Tables of one row, the statement's
     /// own parameters and what a subquery found do not count.
     pub fn scans(&self) -> Vec<(String, String)> {
-        const SMALL: [&str; 7] = [
-            "_cursor",
+        const SMALL: [&str; 10] = [
+            "consumer",
+            "SCAN bell",
+            "SCAN reader",
+            "SCAN live",
             "sqlite_master",
             "log_archive",
             "customer_center_generation",
@@ -322,14 +327,14 @@ impl Native {
         connection
     }
 
-    async fn named<T>(&self, call: String, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    async fn named<T, E: From<String>>(&self, call: String, act: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         // A call to the host is where the other requests of an instance get their turn.
         yield_now().await;
         let deed = self.deed(&call);
         self.calls.lock().unwrap().push(call);
         match deed {
-            Some(Deed::Fail(message)) => return Err(message),
-            Some(Deed::Lose(message)) => return act.await.and(Err(message)),
+            Some(Deed::Fail(message)) => return Err(message.into()),
+            Some(Deed::Lose(message)) => return act.await.and(Err(message.into())),
             Some(Deed::Hold(hold)) => hold.wait().await,
             Some(Deed::HoldAnswer(hold)) => {
                 let done = act.await;
@@ -369,14 +374,18 @@ fn run(connection: &Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec
 }
 
 impl Platform for Native {
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>> {
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>> {
         Box::pin(self.named(sql.to_owned(), async move {
-            let kept = self.connections.lock().unwrap().pop();
-            let connection = kept.map_or_else(|| self.connect(), Ok).map_err(|error| error.to_string())?;
-            let rows = run(&connection, sql, parameters);
-            self.connections.lock().unwrap().push(connection);
-            rows
+            let mut kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer }.lock().unwrap();
+            if kept.is_none() {
+                *kept = Some(self.connect().map_err(|error| error.to_string())?);
+            }
+            Ok(run(kept.as_ref().unwrap(), sql, parameters)?)
         }))
+    }
+
+    fn renew(&self) {
+        *self.writer.lock().unwrap() = None;
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, String>> {
@@ -554,5 +563,5 @@ pub fn event_with(event_type: &str, order_id: &str, data: Json) -> Event {
         "recipient": {"kind": "member", "id": "member-1"},
     });
     all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
-    Event::from_parts(event_type, all).unwrap()
+    EventType::find(EventType::ALL, event_type).unwrap().read(1, &all.to_string()).unwrap()
 }

@@ -83,13 +83,13 @@ impl PaymentGateway for HttpGateway<'_> {
     fn charge<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, Result<Option<Verdict>, GatewayError>> {
         Box::pin(async move {
             let body = json!({
-                "order_id": charge.order_id,
-                "amount": charge.amount,
+                "order_id": charge.order.order_id,
+                "amount": charge.order.amount,
                 "currency": "KRW",
                 "card_number": charge.card_number.expose(),
-                "card_owner": charge.card_owner,
+                "card_owner": charge.order.card_owner,
             });
-            let answer = self.send(Method::POST, "/charges", &charge.order_id, body.to_string().into()).await?;
+            let answer = self.send(Method::POST, "/charges", &charge.order.order_id, body.to_string().into()).await?;
             match answer.status() {
                 // It was cancelled before.
                 StatusCode::CONFLICT => Ok(None),

@@ -76,7 +76,7 @@ impl PaymentGateway for Sandbox<'_> {
 fn verdict(charge: &ChargeRequest) -> Verdict {
     if charge.card_number.expose() == DECLINED_CARD {
         Verdict::Declined { reason: "card_declined".into() }
-    } else if charge.amount > LIMIT {
+    } else if charge.order.amount > LIMIT {
         Verdict::Declined { reason: "limit_exceeded".into() }
     } else {
         Verdict::Approved { approval_number: Uuid::now_v7().simple().to_string() }

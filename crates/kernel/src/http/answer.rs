@@ -1,15 +1,16 @@
 //! What a route answers when all went well, or as it should.
 
+use crate::Recorded;
 use axum::{
     body::{Body, Bytes},
     response::IntoResponse,
 };
 use http::{HeaderValue, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A JSON answer. Can be kept, so that a repeated request gets the same one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A JSON answer.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     status: u16,
     content_type: String,
@@ -19,6 +20,10 @@ pub struct Answer {
     correlation_id: Option<String>,
     /// JSON.
     body: String,
+    /// What went wrong on our side: for the log line, not for the client.
+    pub(super) cause: Option<String>,
+    /// The types of the events that the request made happen: for the log line.
+    pub(super) events: Vec<&'static str>,
 }
 
 impl Answer {
@@ -33,6 +38,8 @@ impl Answer {
             correlation_id: None,
             // Views are plain structs with string keys: they can always be written.
             body: serde_json::to_string(&body).unwrap_or_default(),
+            cause: None,
+            events: vec![],
         }
     }
 
@@ -76,6 +83,12 @@ impl Answer {
     /// About this order: the correlation id of the answer, unless the caller gave one.
     pub fn about(mut self, order_id: &str) -> Self {
         self.correlation_id = Some(order_id.to_owned());
+        self
+    }
+
+    /// Having made this happen.
+    pub fn happened(mut self, events: &[Recorded]) -> Self {
+        self.events = events.iter().map(|event| event.event.name()).collect();
         self
     }
 

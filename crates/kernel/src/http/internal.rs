@@ -3,11 +3,13 @@
 use super::{Answer, Checks, OptionalBody, Problem};
 use crate::{
     Context, Kernel,
+    bell::Ring,
     dead_letter::{Letter, LetterError, Letters, Status},
     platform,
 };
 use axum::{
     Router,
+    body::Bytes,
     extract::{Path, Query, State},
     routing::{get, post},
 };
@@ -59,8 +61,10 @@ async fn settle<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answ
     Ok(Answer::ok(json!({})))
 }
 
-async fn bell<C: Context>(State(kernel): State<Arc<Kernel<C>>>) -> Result<Answer, Problem> {
-    kernel.catch_up().await?;
+async fn bell<C: Context>(State(kernel): State<Arc<Kernel<C>>>, ring: Bytes) -> Result<Answer, Problem> {
+    if Ring::concerns(&ring, C::CONSUMES) {
+        kernel.catch_up().await?;
+    }
     Ok(Answer::ok(json!({})))
 }
 

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::{convert::Infallible, sync::Arc};
 use tower::ServiceExt;
 
@@ -56,17 +56,21 @@ where
         }
         Err(problem) => problem.into_response(),
     };
-    let response = write(response, &trace);
+    let (response, told) = write(response, &trace);
     let status = response.status();
-    // Reading is not worth a line while it goes well, nor is what the shop asks of itself.
-    if status.is_server_error() || !(method.is_safe() || path.starts_with("/internal/")) {
+    // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
+    let of_itself = path.starts_with("/internal/") || path == "/bell";
+    if status.is_server_error() || !told.is_empty() || !(method.is_safe() || of_itself) {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
         let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
-        let fields = json!({
+        let mut fields = json!({
             "method": method.as_str(), "path": path, "status": status.as_u16(),
             "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
             "trace_id": trace_id(&trace.traceparent),
         });
+        if let Some(fields) = fields.as_object_mut() {
+            fields.extend(told);
+        }
         log_line::write(level, context, "request", fields);
     }
     response
@@ -99,8 +103,10 @@ where
     Ok(bytes.into())
 }
 
-/// Writes the answer that a route gave, or a problem for what axum refused by itself, with the correlation id.
-fn write(mut response: Response, trace: &Trace) -> Response {
+/// Writes the answer that a route gave, or a problem for what axum refused by itself, with the correlation id. Returns
+/// with it what only the log line says.
+fn write(mut response: Response, trace: &Trace) -> (Response, Map<String, Value>) {
+    let mut told = Map::new();
     let answer = response.extensions_mut().remove::<Answer>();
     let status = response.status();
     let answer = match answer {
@@ -119,6 +125,10 @@ fn write(mut response: Response, trace: &Trace) -> Response {
         _ => trace.correlation_id.clone(),
     };
     if let Some(answer) = answer {
+        told.extend(answer.cause.as_ref().map(|cause| ("error".to_owned(), json!(cause))));
+        if !answer.events.is_empty() {
+            told.insert("events".into(), json!(answer.events));
+        }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = answer.write(&correlation_id);
         if let Some(allow) = allow {
@@ -128,7 +138,7 @@ fn write(mut response: Response, trace: &Trace) -> Response {
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         response.headers_mut().insert(CORRELATION_HEADER, value);
     }
-    response
+    (response, told)
 }
 
 /// The trace of the request that is being answered.

@@ -6,7 +6,6 @@ mod internal;
 pub(crate) mod layer;
 mod problem;
 
-pub use crate::idempotency::{Attempt, Begin};
 pub use answer::Answer;
 pub use extract::{
     Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched,

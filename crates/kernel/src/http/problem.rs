@@ -2,9 +2,8 @@
 
 use super::Answer;
 use crate::{
-    database::DatabaseError,
-    kernel::{Error, Failure},
-    log_line::{self, Level},
+    error::{Error, Failure},
+    platform::PlatformError,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -33,6 +32,7 @@ struct Parts {
     retry_after: Option<u64>,
     about: Option<String>,
     extensions: Vec<(&'static str, Value)>,
+    cause: Option<String>,
 }
 
 impl Problem {
@@ -46,6 +46,7 @@ impl Problem {
             retry_after: None,
             about: None,
             extensions: vec![],
+            cause: None,
         }))
     }
 
@@ -100,6 +101,12 @@ impl Problem {
         self
     }
 
+    /// Because of this: the log line of the request says so, the client is not told.
+    pub fn because(mut self, cause: &dyn std::fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -107,7 +114,7 @@ impl Problem {
 
     /// As an answer.
     pub fn answer(self) -> Answer {
-        let Parts { status, kind, detail, errors, retry_after, about, extensions } = *self.0;
+        let Parts { status, kind, detail, errors, retry_after, about, extensions, cause } = *self.0;
         let mut body = json!({
             "type": format!("/problems/{kind}"),
             "title": status.canonical_reason().unwrap_or("Problem"),
@@ -120,7 +127,8 @@ impl Problem {
                 body.insert("errors".into(), json!(errors));
             }
         }
-        let answer = Answer::problem(status, body, retry_after);
+        let mut answer = Answer::problem(status, body, retry_after);
+        answer.cause = cause;
         match about {
             Some(order_id) => answer.about(&order_id),
             None => answer,
@@ -137,13 +145,16 @@ impl IntoResponse for Problem {
 /// The client learns that it failed and whether to come back; the log line tells why.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        log_line::write(Level::Error, "kernel", "a request failed", json!({"error": error.to_string()}));
-        match error {
-            Error::Contended | Error::Database(DatabaseError::Unavailable(_)) => Self::unavailable(
-                "busy",
-                "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
-                1,
-            ),
+        let cause = error.to_string();
+        let problem = match error {
+            Error::Contended
+            | Error::Database(PlatformError::Busy(_) | PlatformError::Unavailable(_) | PlatformError::Schema(_)) => {
+                Self::unavailable(
+                    "busy",
+                    "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
+                    1,
+                )
+            }
             Error::Delayed(_) => Self::unavailable(
                 "delayed",
                 "Something that happened to it could not be worked off yet, so nothing is decided about it. Try again later.",
@@ -156,10 +167,11 @@ impl From<Error> for Problem {
             Error::NewerSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }
-            Error::Database(_) | Error::Data(_) | Error::Missing(_) => {
+            Error::Database(PlatformError::Failed(_)) | Error::Data(_) | Error::Missing(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
             }
-        }
+        };
+        problem.because(&cause)
     }
 }
 
@@ -175,6 +187,11 @@ impl<R: Into<Problem>> From<Failure<R>> for Problem {
             Failure::KeyTaken => {
                 Self::conflict("key-in-use", "Another request with this Idempotency-Key is being worked on. Try again.")
             }
+            Failure::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "This Idempotency-Key came with another body before. Use a new key for a new request.",
+            ),
             Failure::Failed(error) => error.into(),
         }
     }

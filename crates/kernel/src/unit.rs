@@ -2,19 +2,19 @@
 //! lock, one sync to the disk, however many they are.
 
 use crate::{
-    database::{self, DatabaseError},
+    database::Patience,
     dead_letter::Letter,
+    error::Error,
     gate::Gate,
-    kernel::Error,
-    platform::{Platform, Value},
+    log::Appended,
+    platform::{Platform, PlatformError, Value},
+    rows::ChangedRow,
 };
 use serde::Serialize;
-use serde_json::Value as Json;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
 };
-use uuid::Uuid;
 
 /// One row into `{context}_commit_v{version}`; see `sql/context.sql`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -23,13 +23,20 @@ pub(crate) struct Unit {
     pub seen: Option<i64>,
     pub from_position: Option<i64>,
     pub to_position: Option<i64>,
-    pub batch: Option<Uuid>,
-    pub follows: bool,
     pub conflicts: u32,
-    pub keys: Vec<Json>,
+    pub keys: Vec<Key>,
     pub letters: Vec<Letter>,
-    pub rows: Vec<Json>,
-    pub events: Vec<Json>,
+    pub rows: Vec<ChangedRow>,
+    pub events: Vec<Appended>,
+}
+
+/// An idempotency key with what it was used for.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Key {
+    pub key: String,
+    pub request: String,
+    pub subject: String,
+    pub replaces: Option<String>,
 }
 
 impl Unit {
@@ -47,35 +54,30 @@ pub(crate) struct Committer {
     committing: Gate,
 }
 
-/// What somebody wants to be committed, and where the answer goes.
+/// A unit that somebody wants to be committed, as JSON, and where the answer goes: whether it was not skipped.
 #[derive(Clone)]
 struct Waiting {
-    /// The units as JSON, without the brackets of an array.
-    units: String,
-    count: usize,
-    /// How many of them were not skipped.
+    unit: String,
     answer: Place,
 }
 
 /// Where an answer goes.
-type Place = Arc<Mutex<Option<Result<usize, DatabaseError>>>>;
+type Place = Arc<Mutex<Option<Result<bool, PlatformError>>>>;
 
 impl Committer {
     /// For the context with this SQL name and the version of its schema.
     pub(crate) fn new(context: &str, version: i64) -> Self {
         let statement = format!(
             "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
-             value ->> 'from_position', value ->> 'to_position', value ->> 'batch', value ->> 'follows', \
-             value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', value -> 'events' \
-             FROM json_each(?) RETURNING unit"
+             value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
+             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit"
         );
         Self { statement, queue: Mutex::default(), committing: Gate::default() }
     }
 
-    /// Commits units, in their order; returns how many of them were not skipped.
-    pub(crate) async fn commit(&self, platform: &dyn Platform, units: &[Unit]) -> Result<usize, Error> {
-        let json = units.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?.join(",");
-        let waiting = Waiting { units: json, count: units.len(), answer: Arc::default() };
+    /// Commits a unit; `false` when it was skipped.
+    pub(crate) async fn commit(&self, platform: &dyn Platform, unit: &Unit) -> Result<bool, Error> {
+        let waiting = Waiting { unit: serde_json::to_string(unit)?, answer: Arc::default() };
         let answer = waiting.answer.clone();
         self.enqueue([waiting]);
         // A request that is given up takes back what nobody has begun to commit.
@@ -97,12 +99,18 @@ impl Committer {
         }
     }
 
-    /// Runs the statement; returns which units were not skipped, by their place in it.
-    async fn run(&self, platform: &dyn Platform, waiting: &[Waiting]) -> Result<BTreeSet<i64>, DatabaseError> {
-        let units: Vec<&str> = waiting.iter().map(|waiting| waiting.units.as_str()).collect();
+    /// All that is waiting.
+    fn take(&self) -> Vec<Waiting> {
+        self.queue.lock().map(|mut queue| std::mem::take(&mut *queue)).unwrap_or_default()
+    }
+
+    /// Runs the statement once; returns which units were not skipped, by their place in it.
+    async fn run(&self, platform: &dyn Platform, waiting: &[Waiting]) -> Result<BTreeSet<usize>, PlatformError> {
+        let units: Vec<&str> = waiting.iter().map(|waiting| waiting.unit.as_str()).collect();
         let units = format!("[{}]", units.join(","));
-        let rows = database::query(platform, &self.statement, vec![units.into()]).await?;
-        Ok(rows.iter().filter_map(|row| row.first().and_then(Value::integer)).collect())
+        let rows = platform.query(&self.statement, vec![units.into()]).await?;
+        let place = |row: &Vec<Value>| usize::try_from(row.first()?.integer()?).ok();
+        Ok(rows.iter().filter_map(place).collect())
     }
 }
 
@@ -115,36 +123,36 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn of(committer: &'a Committer) -> Self {
-        let waiting = committer.queue.lock().map(|mut queue| std::mem::take(&mut *queue)).unwrap_or_default();
-        Self { committer, waiting }
+        Self { committer, waiting: committer.take() }
     }
 
     async fn commit(mut self, platform: &dyn Platform) {
-        match self.committer.run(platform, &self.waiting).await {
-            Ok(committed) => self.answer(&committed),
-            // One unit may have spoilt the statement for all: each on its own, then.
-            Err(DatabaseError::Failed(_)) if self.waiting.len() > 1 => {
-                while let Some(waiting) = self.waiting.pop() {
-                    let mut alone = Batch { committer: self.committer, waiting: vec![waiting] };
-                    match self.committer.run(platform, &alone.waiting).await {
-                        Ok(committed) => alone.answer(&committed),
-                        Err(error) => alone.fail(&error),
-                    }
-                }
+        let mut patience = Patience::new(platform);
+        loop {
+            match self.committer.run(platform, &self.waiting).await {
+                Ok(committed) => return self.answer(&committed),
+                // One unit may have spoilt the statement for all: each on its own, then.
+                Err(PlatformError::Failed(_)) if self.waiting.len() > 1 => break,
+                Err(error) => match patience.after(error).await {
+                    // Whoever came while we waited for the lock goes along.
+                    Ok(()) => self.waiting.extend(self.committer.take()),
+                    Err(error) => return self.fail(&error),
+                },
             }
-            Err(error) => self.fail(&error),
+        }
+        while let Some(waiting) = self.waiting.pop() {
+            let alone = Batch { committer: self.committer, waiting: vec![waiting] };
+            Box::pin(alone.commit(platform)).await;
         }
     }
 
-    fn answer(&mut self, committed: &BTreeSet<i64>) {
-        let mut places = 0_i64..;
-        for waiting in self.waiting.drain(..) {
-            let count = places.by_ref().take(waiting.count).filter(|place| committed.contains(place)).count();
-            waiting.tell(Ok(count));
+    fn answer(&mut self, committed: &BTreeSet<usize>) {
+        for (place, waiting) in self.waiting.drain(..).enumerate() {
+            waiting.tell(Ok(committed.contains(&place)));
         }
     }
 
-    fn fail(&mut self, error: &DatabaseError) {
+    fn fail(&mut self, error: &PlatformError) {
         for waiting in self.waiting.drain(..) {
             waiting.tell(Err(error.clone()));
         }
@@ -174,7 +182,7 @@ impl Drop for Withdrawn<'_> {
 }
 
 impl Waiting {
-    fn tell(self, answer: Result<usize, DatabaseError>) {
+    fn tell(self, answer: Result<bool, PlatformError>) {
         if let Ok(mut place) = self.answer.lock() {
             *place = Some(answer);
         }

@@ -1,0 +1,146 @@
+//! Placing an order: no order without payment. It is placed, charged, and answered as what it has become.
+
+use crate::{
+    Orders,
+    domain::{Command, Desk, Order, PAYMENT_UNAVAILABLE, Placement, Refusal, Status},
+    payment,
+    store::DeskKey,
+};
+use contracts::{
+    charge::{CardNumber, ChargeRequest},
+    ids::{MemberId, OrderId, ProductId},
+};
+use kernel::{Attempt, Created, Error, Failure, Kernel, Recorded, Trace, Versioned};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What a member asks for. It is written down beside its idempotency key, so without the card's number.
+#[derive(Serialize)]
+pub struct Request {
+    pub member_id: MemberId,
+    pub product_id: ProductId,
+    pub quantity: u32,
+    pub address: String,
+    pub card: String,
+    pub card_owner: String,
+    #[serde(skip)]
+    pub card_number: CardNumber,
+}
+
+/// What has become of it.
+pub struct Outcome {
+    pub order: Versioned<Order>,
+    /// What this request made happen.
+    pub events: Vec<Recorded>,
+    /// If there was no payment: when to come back, in seconds.
+    pub retry_after: u64,
+}
+
+/// Places an order, once for each idempotency key, and has it charged.
+///
+/// # Errors
+/// [`Failure`]; there is no order then, or its request died on the way, and the next one with its key goes on.
+pub async fn place(
+    kernel: &Kernel<Orders>,
+    request: &Request,
+    key: Option<&str>,
+    trace: &Trace,
+) -> Result<Outcome, Failure<Refusal>> {
+    let mut earlier = None;
+    loop {
+        let order_id = OrderId::from(Uuid::now_v7());
+        let attempt = key.map(|key| Attempt::new(key, request, order_id.as_str())).transpose()?;
+        let attempt = attempt.map(|attempt| attempt.instead_of(earlier.take()));
+        let command = Command::Place(request.placement(order_id));
+        match kernel.create(command, trace, attempt.as_ref()).await? {
+            Created::Now(executed) => {
+                // What follows is caused by the event, no longer by the request.
+                let caused = executed.events.first();
+                let caused = caused.map(|event| Trace::of_event(&event.id, &event.correlation_id, &event.traceparent));
+                let order = order_of(executed.state)?;
+                return pay(kernel, request, order, executed.events, caused.as_ref().unwrap_or(trace)).await;
+            }
+            Created::Before(id) => {
+                let order = answered(kernel, &OrderId::new(id)).await?;
+                match (order.value.status, order.value.reason.as_deref()) {
+                    // It was rejected for want of payment, which is no answer but "come back". So try anew.
+                    (Status::Rejected, Some(PAYMENT_UNAVAILABLE)) => {
+                        earlier = Some(order.value.placed.order_id.to_string())
+                    }
+                    // Its request died on the way, or is still on it.
+                    (Status::Pending, _) => return pay(kernel, request, order, vec![], trace).await,
+                    _ => return Ok(Outcome { order, events: vec![], retry_after: 1 }),
+                }
+            }
+        }
+    }
+}
+
+/// The order as it was when its placement was answered: when it was no longer pending for the first time.
+async fn answered(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Versioned<Order>, Failure<Refusal>> {
+    let history = kernel.history(&DeskKey::order(order_id), order_id.as_str()).await?;
+    let is_pending = |desk: &Desk| desk.order.as_ref().is_none_or(|order| order.status == Status::Pending);
+    match history.into_iter().find(|desk| !is_pending(&desk.value)) {
+        Some(desk) => order_of(desk),
+        // It is pending, or that part of the log is archived.
+        None => find(kernel, order_id).await,
+    }
+}
+
+/// Has the order charged, and returns what has become of it according to the log: a payment that timed out may have been
+/// completed all the same.
+async fn pay(
+    kernel: &Kernel<Orders>,
+    request: &Request,
+    order: Versioned<Order>,
+    mut events: Vec<Recorded>,
+    trace: &Trace,
+) -> Result<Outcome, Failure<Refusal>> {
+    let order_id = order.value.placed.order_id.clone();
+    let charge = ChargeRequest { order: order.value.placed, card_number: request.card_number.clone() };
+    let retry_after = match payment::charge(kernel, &charge, trace).await {
+        Ok(()) => 1,
+        Err(unavailable) => unavailable.retry_after,
+    };
+    let order = find(kernel, &order_id).await?;
+    if order.value.status != Status::Pending {
+        return Ok(Outcome { order, events, retry_after });
+    }
+    // The rejection is refused if a completed payment gets into the log first; then the order is paid.
+    let command = Command::Reject { order_id, reason: PAYMENT_UNAVAILABLE.into() };
+    let executed = kernel.execute(command, trace).await?;
+    events.extend(executed.events);
+    Ok(Outcome { order: order_of(executed.state)?, events, retry_after })
+}
+
+/// The order with this id.
+///
+/// # Errors
+/// [`Refusal::Unknown`], or when the database cannot be used.
+pub async fn find(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Versioned<Order>, Failure<Refusal>> {
+    let order = kernel.find::<Order>(order_id).await.map_err(Error::from)?;
+    order.ok_or(Failure::Refused(Refusal::Unknown))
+}
+
+/// The order on a desk.
+///
+/// # Errors
+/// [`Refusal::Unknown`].
+pub fn order_of(desk: Versioned<Desk>) -> Result<Versioned<Order>, Failure<Refusal>> {
+    let Versioned { version, value } = desk;
+    Ok(Versioned { version, value: value.order.ok_or(Failure::Refused(Refusal::Unknown))? })
+}
+
+impl Request {
+    fn placement(&self, order_id: OrderId) -> Placement {
+        Placement {
+            order_id,
+            member_id: self.member_id.clone(),
+            product_id: self.product_id.clone(),
+            quantity: self.quantity,
+            address: self.address.clone(),
+            card: self.card.clone(),
+            card_owner: self.card_owner.clone(),
+        }
+    }
+}
