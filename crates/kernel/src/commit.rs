@@ -2,11 +2,11 @@
 //! lock, one sync to the disk, however many they are.
 
 use crate::{
-    database::{self, DatabaseError},
+    database,
     dead_letter::Letter,
+    error::Error,
     gate::Gate,
-    kernel::Error,
-    platform::{Platform, Value},
+    platform::{Platform, PlatformError, Value},
 };
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -58,7 +58,7 @@ struct Waiting {
 }
 
 /// Where an answer goes.
-type Place = Arc<Mutex<Option<Result<usize, DatabaseError>>>>;
+type Place = Arc<Mutex<Option<Result<usize, PlatformError>>>>;
 
 impl Committer {
     /// For the context with this SQL name and the version of its schema.
@@ -98,7 +98,7 @@ impl Committer {
     }
 
     /// Runs the statement; returns which units were not skipped, by their place in it.
-    async fn run(&self, platform: &dyn Platform, waiting: &[Waiting]) -> Result<BTreeSet<i64>, DatabaseError> {
+    async fn run(&self, platform: &dyn Platform, waiting: &[Waiting]) -> Result<BTreeSet<i64>, PlatformError> {
         let units: Vec<&str> = waiting.iter().map(|waiting| waiting.units.as_str()).collect();
         let units = format!("[{}]", units.join(","));
         let rows = database::query(platform, &self.statement, vec![units.into()]).await?;
@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
         match self.committer.run(platform, &self.waiting).await {
             Ok(committed) => self.answer(&committed),
             // One unit may have spoilt the statement for all: each on its own, then.
-            Err(DatabaseError::Failed(_)) if self.waiting.len() > 1 => {
+            Err(PlatformError::Failed(_)) if self.waiting.len() > 1 => {
                 while let Some(waiting) = self.waiting.pop() {
                     let mut alone = Batch { committer: self.committer, waiting: vec![waiting] };
                     match self.committer.run(platform, &alone.waiting).await {
@@ -144,7 +144,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn fail(&mut self, error: &DatabaseError) {
+    fn fail(&mut self, error: &PlatformError) {
         for waiting in self.waiting.drain(..) {
             waiting.tell(Err(error.clone()));
         }
@@ -174,7 +174,7 @@ impl Drop for Withdrawn<'_> {
 }
 
 impl Waiting {
-    fn tell(self, answer: Result<usize, DatabaseError>) {
+    fn tell(self, answer: Result<usize, PlatformError>) {
         if let Ok(mut place) = self.answer.lock() {
             *place = Some(answer);
         }

@@ -1,6 +1,6 @@
 //! What makes a bounded context.
 
-use crate::{Kernel, State, kernel::Error, metrics::Sample, rows};
+use crate::{Kernel, State, error::Error, metrics::Sample, rows};
 use contracts::Event;
 use std::{future::Future, sync::Arc};
 use uuid::Uuid;

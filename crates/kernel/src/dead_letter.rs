@@ -9,7 +9,7 @@ use crate::{
     Context, Kernel, Trace,
     commit::Unit,
     context::sql_name,
-    kernel::Error,
+    error::Error,
     log::{self, Entry},
     log_line::{self, Level},
     platform::{self, Platform, Row, Value},

@@ -3,8 +3,8 @@
 use crate::{
     Context, Kernel,
     context::sql_name,
+    error::Error,
     http::{Answer, Problem},
-    kernel::Error,
     platform::Value,
 };
 use http::StatusCode;

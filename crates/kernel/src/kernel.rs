@@ -6,8 +6,9 @@ use crate::{
     commit::{Committer, Unit},
     context::sql_name,
     correlation::trace_id,
-    database::{self, DatabaseError, jitter},
+    database::{self, jitter},
     dead_letter::{Letter, Retry, Status},
+    error::{Error, Failure},
     gate::Gate,
     idempotency::Attempt,
     log::{self, Look, Unheard, Unread},
@@ -33,71 +34,6 @@ use uuid::Uuid;
 const TRIES: u32 = 30;
 
 const CONTEXT_SQL: &str = include_str!("../../../sql/context.sql");
-
-/// Why something could not be done, none of it the caller's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The database.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// A row or an event is not of the form that this code knows.
-    #[error("a row or an event could not be read or written: {0}")]
-    Data(#[from] serde_json::Error),
-    /// Others were always faster.
-    #[error("too many others work on the same at the moment")]
-    Contended,
-    /// The database was migrated by a newer build.
-    #[error(
-        "the tables of {name} have version {found}, but this build knows only {known}: deploy the newer build again"
-    )]
-    NewerSchema {
-        /// Whose tables.
-        name: String,
-        /// The database's version.
-        found: i64,
-        /// This build's.
-        known: i64,
-    },
-    /// Something that the migration makes is not there.
-    #[error("{0} is missing from the database")]
-    Missing(&'static str),
-    /// Events that are to be read are not in the log any more.
-    #[error("the log is archived up to event {to}, which is to be read: restore it first")]
-    Archived {
-        /// The last one.
-        to: i64,
-    },
-    /// An event about it could not be worked off, so what is known of it is not all.
-    #[error("an event about {0} waits to be worked off")]
-    Delayed(String),
-}
-
-impl Error {
-    /// Whether it lies in what was to be done, and not in the state of the database: it would fail every time.
-    pub(crate) fn is_poison(&self) -> bool {
-        matches!(self, Self::Data(_) | Self::Database(DatabaseError::Failed(_)))
-    }
-}
-
-/// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure<R> {
-    /// The domain refused it.
-    #[error("{0}")]
-    Refused(R),
-    /// The state has another version than the caller expected (`If-Match`).
-    #[error("it has version {actual} by now")]
-    Stale {
-        /// The version it has.
-        actual: i64,
-    },
-    /// Another request with the same idempotency key came first.
-    #[error("another request with this idempotency key came first")]
-    KeyTaken,
-    /// It could not be tried.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
 
 /// What came of a command.
 #[derive(Clone, Debug)]
@@ -146,6 +82,7 @@ impl<C: Context> Kernel<C> {
         let (name, version) = (sql_name(C::NAME), C::SCHEMA_VERSION);
         log::migrate(&*platform).await?;
         migration::migrate(&*platform, &name, version, schema::<C>).await?;
+        platform.renew();
         Ok(Arc::new(Self {
             look: log::look_sql(&name, version, C::CONSUMES),
             committer: Committer::new(&name, version),

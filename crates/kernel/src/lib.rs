@@ -10,6 +10,7 @@ pub mod context;
 pub mod correlation;
 pub mod database;
 pub mod dead_letter;
+mod error;
 pub mod gate;
 pub mod http;
 pub mod idempotency;
@@ -31,7 +32,8 @@ pub mod testing;
 
 pub use context::{Context, Recorded};
 pub use correlation::Trace;
-pub use kernel::{Error, Executed, Failure, Kernel, Position, schema};
+pub use error::{Error, Failure};
+pub use kernel::{Executed, Kernel, Position, schema};
 pub use log::{Entry, Log};
 pub use rows::{Entity, RowKey, Rows, State, Versioned};
 /// What goes wrong between a row and its entity.

@@ -3,7 +3,7 @@
 use crate::{
     Recorded, Trace, database,
     dead_letter::OPEN,
-    kernel::Error,
+    error::Error,
     migration,
     platform::{Platform, Row, Value},
     rows::{RowKey, Rows},

@@ -5,7 +5,7 @@
 use crate::{
     Context, Kernel,
     context::sql_name,
-    kernel::Error,
+    error::Error,
     platform::{Row, Value},
 };
 use serde::{Deserialize, Serialize};

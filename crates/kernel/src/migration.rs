@@ -5,10 +5,10 @@
 //! and triggers belong to their version, and those of the version before the last are dropped.
 
 use crate::{
-    database::{self, DatabaseError},
-    kernel::Error,
+    database,
+    error::Error,
     log_line::{self, Level},
-    platform::{Platform, Value},
+    platform::{Platform, PlatformError, Value},
 };
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(crate) async fn migrate<const N: usize>(
     let (found, oldest) = match version_of(platform, name).await {
         Ok(found) => found,
         // A new database: even the table of versions is missing.
-        Err(DatabaseError::Failed(_)) => {
+        Err(PlatformError::Schema(_)) => {
             prepare(platform, name).await?;
             version_of(platform, name).await?
         }
@@ -64,22 +64,22 @@ pub(crate) async fn migrate<const N: usize>(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(crate) async fn under_way(platform: &dyn Platform) -> Result<Vec<(String, i64)>, DatabaseError> {
+pub(crate) async fn under_way(platform: &dyn Platform) -> Result<Vec<(String, i64)>, PlatformError> {
     let sql = "SELECT name, migrating_to FROM schema_version WHERE migrating_to IS NOT NULL";
     let rows = database::query(platform, sql, vec![]).await?;
     Ok(rows.iter().filter_map(|row| Some((row.first()?.text()?.to_owned(), row.get(1)?.integer()?))).collect())
 }
 
 /// Runs a statement. A column that is there already was added by somebody else, or before we broke off.
-async fn run(platform: &dyn Platform, statement: &str) -> Result<(), DatabaseError> {
+async fn run(platform: &dyn Platform, statement: &str) -> Result<(), PlatformError> {
     match database::query(platform, statement, vec![]).await {
-        Err(DatabaseError::Failed(message)) if message.contains("duplicate column name") => Ok(()),
+        Err(PlatformError::Failed(message)) if message.contains("duplicate column name") => Ok(()),
         done => done.map(|_| ()),
     }
 }
 
 /// Drops the views that nobody uses any more: those of versions that do not work beside this one.
-async fn drop_views(platform: &dyn Platform, name: &str, version: i64) -> Result<(), DatabaseError> {
+async fn drop_views(platform: &dyn Platform, name: &str, version: i64) -> Result<(), PlatformError> {
     let sql = "SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB ? || '_*_v[0-9]*'";
     for row in database::query(platform, sql, vec![name.into()]).await? {
         let view = row.first().and_then(Value::text).unwrap_or_default();
@@ -92,7 +92,7 @@ async fn drop_views(platform: &dyn Platform, name: &str, version: i64) -> Result
 }
 
 /// The version that the tables have, and the oldest one that works on them.
-async fn version_of(platform: &dyn Platform, name: &str) -> Result<(i64, i64), DatabaseError> {
+async fn version_of(platform: &dyn Platform, name: &str) -> Result<(i64, i64), PlatformError> {
     let sql = "SELECT version, coalesce(oldest, version) FROM schema_version WHERE name = ?";
     let rows = database::query(platform, sql, vec![name.into()]).await?;
     let integer = |index: usize| rows.first().and_then(|row| row.get(index)).and_then(Value::integer).unwrap_or(0);
@@ -100,7 +100,7 @@ async fn version_of(platform: &dyn Platform, name: &str) -> Result<(i64, i64), D
 }
 
 /// What has to be there before anything else.
-async fn prepare(platform: &dyn Platform, name: &str) -> Result<(), DatabaseError> {
+async fn prepare(platform: &dyn Platform, name: &str) -> Result<(), PlatformError> {
     // Readers and the writer do not wait for each other in WAL mode. It sticks in the file. Where the database has no
     // such mode (libSQL over the network, in memory) the shop is as correct, so a refusal is only worth a line.
     if let Err(error) = database::query(platform, "PRAGMA journal_mode = WAL", vec![]).await {

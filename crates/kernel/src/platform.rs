@@ -64,10 +64,65 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 /// A row of an answer.
 pub type Row = Vec<Value>;
 
-/// The world around a context. Every error is the platform's own message.
+/// Why a statement failed. Nothing of it was done. Each holds the database's own message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// Somebody else holds the lock: it may work in a moment.
+    #[error("the database is in use by others: {0}")]
+    Busy(String),
+    /// The database cannot be used at the moment: it is away, full, or cannot be written.
+    #[error("the database cannot be used at the moment: {0}")]
+    Unavailable(String),
+    /// The connection knows no such table, view or column: its schema may be older than the database's.
+    #[error("the database's schema is another one: {0}")]
+    Schema(String),
+    /// The database refused what is in the statement, and will do so every time.
+    #[error("the database refused a statement: {0}")]
+    Failed(String),
+}
+
+impl PlatformError {
+    /// What SQLite, or a libSQL server, means by this message: Spin hands on no codes.
+    pub fn of_sqlite(message: String) -> Self {
+        const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
+        const UNAVAILABLE: [&str; 9] = [
+            "database or disk is full",
+            "attempt to write a readonly database",
+            "disk I/O error",
+            "unable to open database",
+            "out of memory",
+            "database disk image is malformed",
+            // A libSQL server that is away, has no connection left, or has given this one up.
+            "http error",
+            "Timed out while opening",
+            "STREAM_EXPIRED",
+        ];
+        const SCHEMA: [&str; 4] =
+            ["no such table: ", "no such column: ", " has no column named ", "database schema has changed"];
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if says(&BUSY) {
+            Self::Busy(message)
+        } else if says(&UNAVAILABLE) {
+            Self::Unavailable(message)
+        } else if says(&SCHEMA) {
+            Self::Schema(message)
+        } else {
+            Self::Failed(message)
+        }
+    }
+}
+
+/// The world around a context. Where an error is a text, it is the platform's own message.
 pub trait Platform: Send + Sync + 'static {
-    /// Runs one statement on the default database and returns all its rows.
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>>;
+    /// Runs one statement on the default database and returns all its rows. A connection on which a statement failed with
+    /// [`PlatformError::Unavailable`] or [`PlatformError::Schema`] is not used again.
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>>;
+
+    /// Lets go of the connection that writes: the next statement opens one that sees the schema as it is now.
+    ///
+    /// SQLite does not notice that a connection's schema is old when a table is missing that is named only inside a
+    /// trigger, which is how units of work name theirs. What reads notices by itself.
+    fn renew(&self);
 
     /// Sends a request and returns the whole answer. It waits as long as the other side takes.
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>>;

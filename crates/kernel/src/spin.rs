@@ -3,10 +3,10 @@
 use crate::{
     Context, Kernel,
     bell::Ring,
+    error::Error,
     http::{Problem, layer},
-    kernel::Error,
     log_line::{self, Level},
-    platform::{Platform, Row, Value},
+    platform::{Platform, PlatformError, Row, Value},
 };
 use axum::{Router, body::Bytes, response::Response};
 use futures::future::BoxFuture;
@@ -29,7 +29,8 @@ use std::{
 /// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
 #[derive(Default)]
 struct Spin {
-    databases: Pool<sqlite::Connection>,
+    reader: Kept,
+    writer: Kept,
     /// Whether the database is on a libSQL server. It has few connections for all, and ends those that idle: there, none
     /// is kept.
     on_server: AtomicBool,
@@ -40,6 +41,50 @@ struct Spin {
 /// What is open and not in use. A connection does one thing at a time; whoever finds none opens another, so nobody
 /// waits, and one whose request was given up in the middle is not used again.
 struct Pool<T>(Mutex<Vec<T>>);
+
+/// The one connection of its kind that all requests of the instance share: the host runs its statements one after
+/// another.
+#[derive(Default)]
+struct Kept(Mutex<Option<Arc<sqlite::Connection>>>);
+
+impl Kept {
+    fn get(&self) -> Option<Arc<sqlite::Connection>> {
+        self.0.lock().ok()?.clone()
+    }
+
+    /// Keeps it. Of two that were opened at once, the first is kept.
+    fn keep(&self, opened: Arc<sqlite::Connection>) -> Arc<sqlite::Connection> {
+        match self.0.lock() {
+            Ok(mut kept) => kept.get_or_insert(opened).clone(),
+            Err(_) => opened,
+        }
+    }
+
+    /// Lets go of this one, if it is still the one that is kept; of any, if none is named.
+    fn forget(&self, which: Option<&Arc<sqlite::Connection>>) {
+        if let Ok(mut kept) = self.0.lock()
+            && which.is_none_or(|which| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, which)))
+        {
+            *kept = None;
+        }
+    }
+}
+
+/// A connection with a statement under way. Unless that came to a good end it is not used again: a request that was given up
+/// in the middle may have left rows that nobody reads.
+struct InUse<'a> {
+    kept: &'a Kept,
+    connection: Arc<sqlite::Connection>,
+    is_good: bool,
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        if !self.is_good {
+            self.kept.forget(Some(&self.connection));
+        }
+    }
+}
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
@@ -52,12 +97,6 @@ impl<T> Pool<T> {
         self.0.lock().ok()?.pop()
     }
 
-    fn empty(&self) {
-        if let Ok(mut pool) = self.0.lock() {
-            pool.clear();
-        }
-    }
-
     fn put(&self, open: T) {
         if let Ok(mut pool) = self.0.lock() {
             pool.push(open);
@@ -66,31 +105,25 @@ impl<T> Pool<T> {
 }
 
 impl Platform for Spin {
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>> {
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>> {
         Box::pin(async move {
-            let connection = match self.databases.take() {
+            let kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer };
+            let connection = match kept.get() {
                 Some(connection) => connection,
                 None => {
-                    let connection = sqlite::Connection::open_default().await.map_err(message)?;
-                    // We wait for the lock ourselves, without blocking a thread (see `database`). Only a libSQL server
-                    // refuses this: it has no such setting.
-                    if !self.on_server.load(Relaxed)
-                        && run(&connection, "PRAGMA busy_timeout = 0", vec![]).await.is_err()
-                    {
-                        self.on_server.store(true, Relaxed);
-                    }
-                    connection
+                    let opened = Arc::new(self.connect().await?);
+                    if self.on_server.load(Relaxed) { opened } else { kept.keep(opened) }
                 }
             };
-            let rows = run(&connection, sql, parameters).await;
-            match &rows {
-                // A file that could not be written when it was opened stays so for the connection's life.
-                Err(message) if message.contains("readonly") || message.contains("I/O") => self.databases.empty(),
-                _ if self.on_server.load(Relaxed) => {}
-                _ => self.databases.put(connection),
-            }
+            let mut in_use = InUse { kept, connection, is_good: false };
+            let rows = run(&in_use.connection, sql, parameters).await;
+            in_use.is_good = !matches!(rows, Err(PlatformError::Unavailable(_) | PlatformError::Schema(_)));
             rows
         })
+    }
+
+    fn renew(&self) {
+        self.writer.forget(None);
     }
 
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>> {
@@ -149,6 +182,16 @@ impl Platform for Spin {
 }
 
 impl Spin {
+    async fn connect(&self) -> Result<sqlite::Connection, PlatformError> {
+        let connection = sqlite::Connection::open_default().await.map_err(platform_error)?;
+        // Most locks are held for less than this; what takes longer is waited for without blocking a thread (see
+        // `database`). Only a libSQL server refuses this: it has no such setting.
+        if !self.on_server.load(Relaxed) && run(&connection, "PRAGMA busy_timeout = 5", vec![]).await.is_err() {
+            self.on_server.store(true, Relaxed);
+        }
+        Ok(connection)
+    }
+
     async fn store(&self) -> Result<key_value::Store, String> {
         match self.stores.take() {
             Some(store) => Ok(store),
@@ -158,14 +201,14 @@ impl Spin {
 }
 
 /// Runs a statement to its end: its errors come only then, and the connection is free again only then.
-async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String> {
+async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, PlatformError> {
     let parameters = parameters.into_iter().map(|value| match value {
         Value::Null => sqlite::Value::Null,
         Value::Integer(integer) => sqlite::Value::Integer(integer),
         Value::Text(text) => sqlite::Value::Text(text),
     });
-    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(message)?;
-    let rows = result.collect().await.map_err(message)?;
+    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(platform_error)?;
+    let rows = result.collect().await.map_err(platform_error)?;
     let value = |value| match value {
         sqlite::Value::Integer(integer) => Value::Integer(integer),
         sqlite::Value::Text(text) => Value::Text(text),
@@ -175,11 +218,11 @@ async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>)
     Ok(rows.into_iter().map(|row| row.values.into_iter().map(value).collect()).collect())
 }
 
-fn message(error: sqlite::Error) -> String {
+fn platform_error(error: sqlite::Error) -> PlatformError {
     match error {
-        sqlite::Error::Io(message) => message,
-        sqlite::Error::DatabaseFull => "database or disk is full".into(),
-        other => other.to_string(),
+        sqlite::Error::Io(message) => PlatformError::of_sqlite(message),
+        // It is full, or this component may not use it: nothing that lies in the statement.
+        other => PlatformError::Unavailable(other.to_string()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     Context, Kernel, Trace,
     http::layer,
     log,
-    platform::{Platform, Row, Value, timestamp},
+    platform::{Platform, PlatformError, Row, Value, timestamp},
 };
 use axum::{Router, body::Bytes};
 use contracts::Event;
@@ -42,7 +42,9 @@ struct World {
 /// The platform of one instance.
 pub struct Native {
     world: Arc<World>,
-    connections: Mutex<Vec<Connection>>,
+    /// One connection that reads and one that writes, as an instance on Spin keeps them.
+    reader: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Connection>>,
     /// The test's own.
     beside: Mutex<Option<Connection>>,
     variables: Mutex<BTreeMap<String, String>>,
@@ -119,7 +121,8 @@ impl Native {
     fn within(world: Arc<World>) -> Arc<Self> {
         Arc::new(Self {
             world,
-            connections: Mutex::default(),
+            reader: Mutex::default(),
+            writer: Mutex::default(),
             beside: Mutex::default(),
             variables: Mutex::default(),
             patience: Mutex::new(DEADLINE),
@@ -369,14 +372,28 @@ fn run(connection: &Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec
 }
 
 impl Platform for Native {
-    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, String>> {
-        Box::pin(self.named(sql.to_owned(), async move {
-            let kept = self.connections.lock().unwrap().pop();
-            let connection = kept.map_or_else(|| self.connect(), Ok).map_err(|error| error.to_string())?;
-            let rows = run(&connection, sql, parameters);
-            self.connections.lock().unwrap().push(connection);
-            rows
-        }))
+    fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>> {
+        Box::pin(async move {
+            let named = self.named(sql.to_owned(), async move {
+                let kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer };
+                let mut kept = kept.lock().unwrap();
+                let connection = match kept.take() {
+                    Some(connection) => connection,
+                    None => self.connect().map_err(|error| error.to_string())?,
+                };
+                let rows = run(&connection, sql, parameters);
+                let error = rows.as_ref().err().cloned().map(PlatformError::of_sqlite);
+                if !matches!(error, Some(PlatformError::Unavailable(_) | PlatformError::Schema(_))) {
+                    *kept = Some(connection);
+                }
+                rows
+            });
+            named.await.map_err(PlatformError::of_sqlite)
+        })
+    }
+
+    fn renew(&self) {
+        *self.writer.lock().unwrap() = None;
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, String>> {

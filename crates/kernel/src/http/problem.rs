@@ -2,9 +2,9 @@
 
 use super::Answer;
 use crate::{
-    database::DatabaseError,
-    kernel::{Error, Failure},
+    error::{Error, Failure},
     log_line::{self, Level},
+    platform::PlatformError,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -139,11 +139,14 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         log_line::write(Level::Error, "kernel", "a request failed", json!({"error": error.to_string()}));
         match error {
-            Error::Contended | Error::Database(DatabaseError::Unavailable(_)) => Self::unavailable(
-                "busy",
-                "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
-                1,
-            ),
+            Error::Contended
+            | Error::Database(PlatformError::Busy(_) | PlatformError::Unavailable(_) | PlatformError::Schema(_)) => {
+                Self::unavailable(
+                    "busy",
+                    "The shop is too busy at the moment. Try again; with the same Idempotency-Key nothing happens twice.",
+                    1,
+                )
+            }
             Error::Delayed(_) => Self::unavailable(
                 "delayed",
                 "Something that happened to it could not be worked off yet, so nothing is decided about it. Try again later.",
@@ -156,7 +159,7 @@ impl From<Error> for Problem {
             Error::NewerSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }
-            Error::Database(_) | Error::Data(_) | Error::Missing(_) => {
+            Error::Database(PlatformError::Failed(_)) | Error::Data(_) | Error::Missing(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
             }
         }

@@ -9,5 +9,6 @@ mod idempotency;
 mod migration;
 mod patience;
 mod plans;
+mod schema;
 mod tally;
 mod unit_of_work;
