@@ -141,7 +141,7 @@ async fn commit(
     };
     let executed = kernel.execute(&desk, command, trace, None, Some(&attempt)).await?;
     let trace = match executed.events.first() {
-        Some(placed) => Trace::of_event(&placed.id, &placed.correlation_id, &placed.traceparent),
+        Some(placed) => trace.following(placed),
         None => trace.clone(),
     };
     let order = executed.state.value.order.ok_or(Failure::Refused(Refusal::Unknown))?;

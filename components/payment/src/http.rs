@@ -19,11 +19,9 @@ use contracts::{
 use kernel::{
     Failure, Kernel, Trace, Versioned,
     http::{Answer, Body, Page, Problem, Query},
-    log_line::{self, Level},
     platform,
 };
 use serde::Serialize;
-use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -105,9 +103,9 @@ fn shown(payment: &Versioned<Payment>) -> Answer {
 }
 
 fn unavailable(order_id: &OrderId, error: &GatewayError) -> Problem {
-    let fields = json!({"correlation_id": order_id, "error": error.to_string()});
-    log_line::write(Level::Error, "payment", "an order could not be charged", fields);
     Problem::new(StatusCode::BAD_GATEWAY, "gateway-unavailable", "The payment gateway gave no answer.")
+        .caused_by(error)
+        .about(order_id.as_str())
 }
 
 impl<'a> View<'a> {

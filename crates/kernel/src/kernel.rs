@@ -269,7 +269,11 @@ impl<C: Context> Kernel<C> {
             match C::decide(&state, command) {
                 Ok(decided) => events = happen::<C>(decided, &trace, time, &mut state),
                 // What a policy wants may have become pointless; the event was heard all the same.
-                Err(refusal) => self.say("a policy was refused", event, &refusal),
+                Err(refusal) => {
+                    let fields = json!({"correlation_id": event.correlation_id,
+                        "trace_id": trace_id(&event.traceparent), "detail": refusal.to_string()});
+                    log_line::write(Level::Info, C::NAME, "a policy was refused", fields);
+                }
             }
         }
         state.write(rows)?;
@@ -301,7 +305,9 @@ impl<C: Context> Kernel<C> {
             let events = happen::<C>(decided, trace, &time, &mut state);
             Ok(Decision { subject, state, events })
         };
-        self.change(key, if_match, attempt, decide).await
+        let executed = self.change(key, if_match, attempt, decide).await?;
+        trace.happened(executed.events.iter().map(|event| event.event.event_type()));
+        Ok(executed)
     }
 
     /// Changes the state by itself, without an event: what only this context has to remember about the subject, such as
@@ -360,9 +366,6 @@ impl<C: Context> Kernel<C> {
             // A unit that is tried again after its request's leader was given up may find itself committed already.
             if self.commit(std::slice::from_ref(&unit)).await? == 1 || self.is_logged(events.first()).await? {
                 self.bell.wanted(events.iter().map(|event| event.event.event_type()));
-                for event in &events {
-                    self.say(event.event.event_type(), event, &"");
-                }
                 return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events });
             }
             if let Some(attempt) = attempt
@@ -485,15 +488,6 @@ impl<C: Context> Kernel<C> {
         }
         self.platform.sleep(jitter(Duration::from_millis(u64::from(*lost).min(10)))).await;
         Ok(())
-    }
-
-    fn say(&self, message: &str, event: &Recorded, detail: &dyn std::fmt::Display) {
-        let mut fields = json!({"correlation_id": event.correlation_id, "trace_id": trace_id(&event.traceparent)});
-        let detail = detail.to_string();
-        if let (Some(fields), false) = (fields.as_object_mut(), detail.is_empty()) {
-            fields.insert("detail".into(), detail.into());
-        }
-        log_line::write(Level::Info, C::NAME, message, fields);
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Answer {
     correlation_id: Option<String>,
     /// JSON.
     body: String,
+    /// Why it is a problem: for the log, not for the client.
+    #[serde(skip)]
+    cause: Option<String>,
 }
 
 impl Answer {
@@ -33,6 +36,7 @@ impl Answer {
             correlation_id: None,
             // Views are plain structs with string keys: they can always be written.
             body: serde_json::to_string(&body).unwrap_or_default(),
+            cause: None,
         }
     }
 
@@ -57,8 +61,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>) -> Self {
-        Self { content_type: "application/problem+json".into(), retry_after, ..Self::json(status, body) }
+    pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>, cause: Option<String>) -> Self {
+        Self { content_type: "application/problem+json".into(), retry_after, cause, ..Self::json(status, body) }
     }
 
     /// With the resource's version as its `ETag`.
@@ -86,6 +90,10 @@ impl Answer {
 
     pub(super) fn correlation_id(&self) -> Option<&str> {
         self.correlation_id.as_deref()
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The answer on the wire. A problem carries the correlation id in its body, too.

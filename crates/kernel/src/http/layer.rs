@@ -56,17 +56,26 @@ where
         }
         Err(problem) => problem.into_response(),
     };
+    let cause = response.extensions().get::<Answer>().and_then(Answer::cause).map(str::to_owned);
     let response = write(response, &trace);
     let status = response.status();
-    // Reading is not worth a line while it goes well, nor is what the shop asks of itself.
-    if status.is_server_error() || !(method.is_safe() || path.starts_with("/internal/")) {
+    let events = trace.events();
+    // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
+    let is_quiet = method.is_safe() || path.starts_with("/internal/");
+    if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
         let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
-        let fields = json!({
+        let mut fields = json!({
             "method": method.as_str(), "path": path, "status": status.as_u16(),
             "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
             "trace_id": trace_id(&trace.traceparent),
         });
+        if let Some(fields) = fields.as_object_mut() {
+            if !events.is_empty() {
+                fields.insert("events".into(), json!(events));
+            }
+            fields.extend(cause.map(|cause| ("error".to_owned(), cause.into())));
+        }
         log_line::write(level, context, "request", fields);
     }
     response

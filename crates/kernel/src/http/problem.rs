@@ -3,13 +3,13 @@
 use super::Answer;
 use crate::{
     error::{Error, Failure},
-    log_line::{self, Level},
     platform::PlatformError,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::fmt::Display;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +32,7 @@ struct Parts {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     about: Option<String>,
+    cause: Option<String>,
     extensions: Vec<(&'static str, Value)>,
 }
 
@@ -45,6 +46,7 @@ impl Problem {
             errors: vec![],
             retry_after: None,
             about: None,
+            cause: None,
             extensions: vec![],
         }))
     }
@@ -100,6 +102,12 @@ impl Problem {
         self
     }
 
+    /// Caused by this. The client is not told; it stands in the request's log line.
+    pub fn caused_by(mut self, cause: impl Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -107,7 +115,7 @@ impl Problem {
 
     /// As an answer.
     pub fn answer(self) -> Answer {
-        let Parts { status, kind, detail, errors, retry_after, about, extensions } = *self.0;
+        let Parts { status, kind, detail, errors, retry_after, about, cause, extensions } = *self.0;
         let mut body = json!({
             "type": format!("/problems/{kind}"),
             "title": status.canonical_reason().unwrap_or("Problem"),
@@ -120,7 +128,7 @@ impl Problem {
                 body.insert("errors".into(), json!(errors));
             }
         }
-        let answer = Answer::problem(status, body, retry_after);
+        let answer = Answer::problem(status, body, retry_after, cause);
         match about {
             Some(order_id) => answer.about(&order_id),
             None => answer,
@@ -137,8 +145,8 @@ impl IntoResponse for Problem {
 /// The client learns that it failed and whether to come back; the log line tells why.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        log_line::write(Level::Error, "kernel", "a request failed", json!({"error": error.to_string()}));
-        match error {
+        let cause = error.to_string();
+        let problem = match error {
             Error::Contended
             | Error::Database(PlatformError::Busy(_) | PlatformError::Unavailable(_) | PlatformError::Schema(_)) => {
                 Self::unavailable(
@@ -162,7 +170,8 @@ impl From<Error> for Problem {
             Error::Database(PlatformError::Failed(_)) | Error::Data(_) | Error::Missing(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
             }
-        }
+        };
+        problem.caused_by(cause)
     }
 }
 

@@ -213,3 +213,15 @@ async fn rows_and_events_take_any_text() {
     assert_eq!((rows(&native), native.log_of(id).len()), (vec![(id.to_owned(), 1)], 1));
     assert_eq!(native.sql("SELECT subject FROM event", vec![]), [[Value::from(id)]]);
 }
+
+#[tokio::test]
+async fn what_a_request_made_happen_is_known_to_its_trace() {
+    let (_, kernel) = world().await;
+    let trace = Trace::own();
+    let id = OrderId::new("a");
+    let placed = kernel.execute(&id, tally::Command::Place(id.clone()), &trace, None, None).await.unwrap();
+    let next = trace.following(&placed.events[0]);
+    kernel.execute(&id, tally::Command::Close(id.clone()), &next, None, None).await.unwrap();
+    assert_eq!(trace.events(), ["OrderPlaced", "OrderCancelled"]);
+    assert_eq!(next.causation_id, placed.events[0].id);
+}
