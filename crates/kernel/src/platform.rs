@@ -4,8 +4,10 @@
 use axum::body::Bytes;
 use futures::future::{BoxFuture, Either, select};
 use std::{
+    collections::BTreeMap,
     pin::pin,
-    time::{Duration, SystemTime},
+    sync::Mutex,
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A value in a row or a parameter of a statement.
@@ -154,6 +156,29 @@ pub trait Platform: Send + Sync + 'static {
     }
 }
 
+/// Variables that were read a moment ago: a request reads several, and each costs a call to the host.
+#[derive(Default)]
+pub struct Variables(Mutex<BTreeMap<String, (Instant, Option<String>)>>);
+
+impl Variables {
+    /// How long a variable counts as read. A changed one, such as a rotated secret, is seen after that.
+    const KEPT: Duration = Duration::from_millis(250);
+
+    /// The variable, if it was read a moment before this.
+    pub fn get(&self, name: &str, now: Instant) -> Option<Option<String>> {
+        let kept = self.0.lock().ok()?;
+        let (read, value) = kept.get(name)?;
+        (now.saturating_duration_since(*read) < Self::KEPT).then(|| value.clone())
+    }
+
+    /// It was read.
+    pub fn keep(&self, name: &str, value: Option<String>, now: Instant) {
+        if let Ok(mut kept) = self.0.lock() {
+            kept.insert(name.to_owned(), (now, value));
+        }
+    }
+}
+
 /// A variable that is a number; `default` when it is missing or is none.
 pub async fn number(platform: &dyn Platform, name: &str, default: u64) -> u64 {
     let text = platform.variable(name).await;
@@ -177,4 +202,27 @@ pub fn unix_ms(time: SystemTime) -> i64 {
 /// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.
 pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_kept_for_a_moment() {
+        let (variables, now) = (Variables::default(), Instant::now());
+        assert_eq!(variables.get("bell", now), None);
+        variables.keep("bell", Some("http".into()), now);
+        assert_eq!(variables.get("bell", now + Duration::from_millis(249)), Some(Some("http".into())));
+        assert_eq!(variables.get("bell", now + Duration::from_millis(250)), None);
+    }
+
+    #[test]
+    fn sqlite_is_taken_at_its_exact_words() {
+        let kind = |message: &str| PlatformError::of_sqlite(message.into());
+        assert!(matches!(kind("database is locked"), PlatformError::Busy(_)));
+        assert!(matches!(kind("database or disk is full"), PlatformError::Unavailable(_)));
+        assert!(matches!(kind("no such table: main.order_dead_letter"), PlatformError::Schema(_)));
+        assert!(matches!(kind("CHECK constraint failed: is_full"), PlatformError::Failed(_)));
+    }
 }

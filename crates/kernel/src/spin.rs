@@ -4,9 +4,10 @@ use crate::{
     Context, Kernel,
     bell::Ring,
     error::Error,
+    gate::Once,
     http::{Problem, layer},
     log_line::{self, Level},
-    platform::{Platform, PlatformError, Row, Value},
+    platform::{Platform, PlatformError, Row, Value, Variables},
 };
 use axum::{Router, body::Bytes, response::Response};
 use futures::future::BoxFuture;
@@ -17,13 +18,12 @@ use spin_sdk::{
     key_value, redis, sqlite, variables,
 };
 use std::{
-    any::Any,
-    cell::RefCell,
+    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
@@ -31,6 +31,7 @@ use std::{
 struct Spin {
     reader: Kept,
     writer: Kept,
+    variables: Variables,
     /// Whether the database is on a libSQL server. It has few connections for all, and ends those that idle: there, none
     /// is kept.
     on_server: AtomicBool,
@@ -173,7 +174,15 @@ impl Platform for Spin {
     }
 
     fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
-        Box::pin(async move { variables::get(name).await.ok() })
+        Box::pin(async move {
+            let now = Instant::now();
+            if let Some(value) = self.variables.get(name, now) {
+                return value;
+            }
+            let value = variables::get(name).await.ok();
+            self.variables.keep(name, value.clone(), now);
+            value
+        })
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -226,89 +235,95 @@ fn platform_error(error: sqlite::Error) -> PlatformError {
     }
 }
 
-/// A new view of Spin.
-pub fn platform() -> Arc<dyn Platform> {
-    Arc::new(Spin::default())
+/// A context as a component: its kernel and its routes, opened once for each instance. [`component!`](crate::component) makes
+/// it.
+pub struct Component<C: Context> {
+    routes: fn(Arc<Kernel<C>>) -> Router,
+    app: Once<App<C>>,
 }
 
-thread_local! {
-    /// What an instance keeps between its requests: the app of its one component.
-    static INSTANCE: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) };
-}
-
-/// A context with its routes.
 struct App<C: Context> {
     kernel: Arc<Kernel<C>>,
     router: Router,
 }
 
-async fn app<C: Context>(routes: fn(Arc<Kernel<C>>) -> Router) -> Result<Arc<App<C>>, Error> {
-    let kept = INSTANCE.with_borrow(Option::clone);
-    if let Some(app) = kept.and_then(|app| app.downcast::<App<C>>().ok()) {
-        return Ok(app);
+impl<C: Context> Component<C> {
+    /// With these routes.
+    pub const fn new(routes: fn(Arc<Kernel<C>>) -> Router) -> Self {
+        Self { routes, app: Once::new() }
     }
-    // Two first requests may both come here; then the later one's is kept, and both are good.
-    let kernel = Kernel::<C>::open(platform()).await?;
-    let router = layer::context(&kernel, routes(kernel.clone()));
-    let app = Arc::new(App { kernel, router });
-    INSTANCE.set(Some(app.clone()));
-    Ok(app)
-}
 
-/// Answers an HTTP request to a component that is no context; `open` makes its routes, once for each instance.
-pub async fn serve_routes<F>(name: &str, request: Request, open: impl FnOnce(Arc<dyn Platform>) -> F) -> Response
-where
-    F: Future<Output = Router>,
-{
-    let kept = INSTANCE.with_borrow(Option::clone);
-    let router = match kept.and_then(|app| app.downcast::<Router>().ok()) {
-        Some(router) => Router::clone(&router),
-        None => {
-            let router = layer::app(open(platform()).await);
-            INSTANCE.set(Some(Arc::new(router.clone())));
-            router
-        }
-    };
-    layer::serve(name, router, request).await
-}
+    async fn app(&self) -> Result<Arc<App<C>>, Error> {
+        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
+        let open = async || {
+            let kernel = Kernel::<C>::open(platform.clone()).await?;
+            let router = layer::context(&kernel, (self.routes)(kernel.clone()));
+            Ok(App { kernel, router })
+        };
+        self.app.get(&*platform, open).await
+    }
 
-/// What a component answers that cannot work.
-fn unavailable(error: Error) -> Router {
-    let answer = Problem::from(error).answer();
-    Router::new().fallback(async move || answer)
-}
-
-/// Answers an HTTP request to a context.
-pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> Router) -> Response {
-    match app(routes).await {
-        Ok(app) => {
-            let response = layer::serve(C::NAME, app.router.clone(), request).await;
-            if app.kernel.bell.is_due() {
-                // The answer does not wait for the bell.
-                wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
+    /// Answers an HTTP request.
+    pub async fn serve(&self, request: Request) -> Response {
+        match self.app().await {
+            Ok(app) => {
+                let response = layer::serve(C::NAME, app.router.clone(), request).await;
+                if app.kernel.bell.is_due() {
+                    // The answer does not wait for the bell.
+                    wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
+                }
+                response
             }
-            response
+            Err(error) => {
+                let answer = Problem::from(error).answer();
+                let unavailable = Router::new().fallback(async move || answer);
+                layer::serve(C::NAME, unavailable, request).await
+            }
         }
-        Err(error) => layer::serve(C::NAME, unavailable(error), request).await,
+    }
+
+    /// Hears a bell: somebody appended to the log.
+    ///
+    /// # Errors
+    /// When the log could not be worked off. The next bell, query or command tries again.
+    pub async fn wake(&self, bell: Bytes) -> anyhow::Result<()> {
+        // Whatever else stands on the channel is a bell, too: it costs a look.
+        if serde_json::from_slice::<Ring>(&bell).is_ok_and(|ring| !ring.concerns(C::CONSUMES)) {
+            return Ok(());
+        }
+        let app = self.app().await?;
+        let done = app.kernel.catch_up().await;
+        // This instance ends when we return, so we wait for the bell.
+        app.kernel.bell.ring_now().await;
+        if let Err(error) = &done {
+            log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
+        }
+        done?;
+        Ok(())
     }
 }
 
-/// Hears a bell: somebody appended to the log.
-///
-/// # Errors
-/// When the log could not be worked off. The next bell, query or command tries again.
-pub async fn wake<C: Context>(bell: Bytes) -> anyhow::Result<()> {
-    // Whatever else stands on the channel is a bell, too: it costs a look.
-    if serde_json::from_slice::<Ring>(&bell).is_ok_and(|ring| !ring.concerns(C::CONSUMES)) {
-        return Ok(());
+/// Routes as a component that is no context. [`component!`](crate::component) makes it.
+#[derive(Default)]
+pub struct Routes(Once<Router>);
+
+impl Routes {
+    /// Not open yet.
+    pub const fn new() -> Self {
+        Self(Once::new())
     }
-    let kernel = Kernel::<C>::open(platform()).await?;
-    let done = kernel.catch_up().await;
-    // This instance ends when we return, so we wait for the bell.
-    kernel.bell.ring_now().await;
-    if let Err(error) = &done {
-        log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
+
+    /// Answers an HTTP request; `open` makes the routes, once for each instance.
+    pub async fn serve<F>(&self, name: &str, request: Request, open: impl Fn(Arc<dyn Platform>) -> F) -> Response
+    where
+        F: Future<Output = Router>,
+    {
+        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
+        let make = async || Ok::<_, Infallible>(layer::app(open(platform.clone()).await));
+        let router = match self.0.get(&*platform, make).await {
+            Ok(router) => Router::clone(&router),
+            Err(never) => match never {},
+        };
+        layer::serve(name, router, request).await
     }
-    done?;
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod bell;
 mod catch_up;
 mod committing;
 mod dead_letters;
+mod gate;
 mod idempotency;
 mod migration;
 mod patience;
