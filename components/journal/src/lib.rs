@@ -8,15 +8,4 @@ mod health;
 pub mod http;
 mod metrics;
 
-#[cfg(target_family = "wasm")]
-mod entry {
-    #![allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
-    use crate::http::routes;
-    use axum::response::Response;
-    use spin_sdk::{http::Request, http_service};
-
-    #[http_service]
-    async fn request(request: Request) -> Response {
-        kernel::spin::serve_routes("journal", request, routes).await
-    }
-}
+kernel::component!("journal", http::routes);

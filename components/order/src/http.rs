@@ -81,8 +81,7 @@ async fn place(
     Key(key): Key,
     Body(placement): Body<Placement>,
 ) -> Result<Answer, Problem> {
-    let Outcome { order, events, retry_after } =
-        place::place(&kernel, &placement.check()?, key.as_deref(), &trace).await?;
+    let Outcome { order, retry_after } = place::place(&kernel, &placement.check()?, key.as_deref(), &trace).await?;
     let order_id = order.value.placed.order_id.as_str();
     match (order.value.status, order.value.reason.as_deref()) {
         (Status::Rejected, Some(PAYMENT_UNAVAILABLE) | None) => {
@@ -97,10 +96,9 @@ async fn place(
                 .with("order_id", order_id)
                 .with("reason", reason)
                 .about(order_id)
-                .answer()
-                .happened(&events))
+                .answer())
         }
-        _ => Ok(shown(StatusCode::CREATED, &order).location(format!("/orders/{order_id}")).happened(&events)),
+        _ => Ok(shown(StatusCode::CREATED, &order).location(format!("/orders/{order_id}"))),
     }
 }
 
@@ -116,7 +114,7 @@ async fn cancel(
     }
     checks.done()?;
     let executed = kernel.execute(Command::Cancel { order_id, reason: cancellation.reason }, &trace).await?;
-    Ok(shown(StatusCode::OK, &order_of(executed.state)?).happened(&executed.events))
+    Ok(shown(StatusCode::OK, &order_of(executed.state)?))
 }
 
 async fn show(State(kernel): State<Arc<Kernel<Orders>>>, Path(id): Path<OrderId>) -> Result<Answer, Problem> {

@@ -10,7 +10,7 @@ use contracts::{
     charge::{CardNumber, ChargeRequest},
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::{Attempt, Created, Error, Failure, Kernel, Recorded, Trace, Versioned};
+use kernel::{Attempt, Created, Error, Failure, Kernel, Trace, Versioned};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -30,8 +30,6 @@ pub struct Request {
 /// What has become of it.
 pub struct Outcome {
     pub order: Versioned<Order>,
-    /// What this request made happen.
-    pub events: Vec<Recorded>,
     /// If there was no payment: when to come back, in seconds.
     pub retry_after: u64,
 }
@@ -55,10 +53,9 @@ pub async fn place(
         match kernel.create(command, trace, attempt.as_ref()).await? {
             Created::Now(executed) => {
                 // What follows is caused by the event, no longer by the request.
-                let caused = executed.events.first();
-                let caused = caused.map(|event| Trace::of_event(&event.id, &event.correlation_id, &event.traceparent));
+                let caused = executed.events.first().map(|event| trace.following(event));
                 let order = order_of(executed.state)?;
-                return pay(kernel, request, order, executed.events, caused.as_ref().unwrap_or(trace)).await;
+                return pay(kernel, request, order, caused.as_ref().unwrap_or(trace)).await;
             }
             Created::Before(id) => {
                 let order = answered(kernel, &OrderId::new(id)).await?;
@@ -68,8 +65,8 @@ pub async fn place(
                         earlier = Some(order.value.placed.order_id.to_string())
                     }
                     // Its request died on the way, or is still on it.
-                    (Status::Pending, _) => return pay(kernel, request, order, vec![], trace).await,
-                    _ => return Ok(Outcome { order, events: vec![], retry_after: 1 }),
+                    (Status::Pending, _) => return pay(kernel, request, order, trace).await,
+                    _ => return Ok(Outcome { order, retry_after: 1 }),
                 }
             }
         }
@@ -93,7 +90,6 @@ async fn pay(
     kernel: &Kernel<Orders>,
     request: &Request,
     order: Versioned<Order>,
-    mut events: Vec<Recorded>,
     trace: &Trace,
 ) -> Result<Outcome, Failure<Refusal>> {
     let order_id = order.value.placed.order_id.clone();
@@ -104,13 +100,12 @@ async fn pay(
     };
     let order = find(kernel, &order_id).await?;
     if order.value.status != Status::Pending {
-        return Ok(Outcome { order, events, retry_after });
+        return Ok(Outcome { order, retry_after });
     }
     // The rejection is refused if a completed payment gets into the log first; then the order is paid.
     let command = Command::Reject { order_id, reason: PAYMENT_UNAVAILABLE.into() };
-    let executed = kernel.execute(command, trace).await?;
-    events.extend(executed.events);
-    Ok(Outcome { order: order_of(executed.state)?, events, retry_after })
+    let order = order_of(kernel.execute(command, trace).await?.state)?;
+    Ok(Outcome { order, retry_after })
 }
 
 /// The order with this id.

@@ -70,7 +70,7 @@ async fn charge(
         Ok(executed) => {
             let Versioned { version, value } = executed.state;
             let payment = Versioned { version, value: value.ok_or(Refusal::Unknown)? };
-            Ok(shown(&payment).happened(&executed.events))
+            Ok(shown(&payment))
         }
         Err(Failure::Refused(Refusal::OrderClosed)) => {
             kernel.remember(&order_id, order_id.as_str(), domain::cancel_is_due).await?;
@@ -102,7 +102,7 @@ fn shown(payment: &Versioned<Payment>) -> Answer {
 fn unavailable(order_id: &OrderId, error: &GatewayError) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "gateway-unavailable", "The payment gateway gave no answer.")
         .about(order_id.as_str())
-        .because(error)
+        .caused_by(error)
 }
 
 impl<'a> View<'a> {

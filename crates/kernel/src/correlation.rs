@@ -1,6 +1,8 @@
 //! Who caused what: the ids that tie a request, its events and everything that follows from them together.
 
+use crate::Recorded;
 use http::HeaderMap;
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 /// The header that carries the correlation id, in and out.
@@ -9,7 +11,7 @@ pub const CORRELATION_HEADER: &str = "x-correlation-id";
 pub const CAUSATION_HEADER: &str = "x-causation-id";
 
 /// Where a command comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Trace {
     /// What the caller calls the whole conversation; without a wish of the caller's, this request's own id.
     pub correlation_id: String,
@@ -19,6 +21,8 @@ pub struct Trace {
     pub causation_id: String,
     /// W3C trace context, with a span id of our own.
     pub traceparent: String,
+    /// What it made happen, shared with the traces that follow from it: the types of the events.
+    events: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Trace {
@@ -31,6 +35,7 @@ impl Trace {
             correlation_id: given.unwrap_or_else(|| request_id.clone()),
             causation_id: header(headers, CAUSATION_HEADER).unwrap_or(request_id),
             traceparent: child(headers.get("traceparent").and_then(|value| value.to_str().ok())),
+            events: Arc::default(),
         }
     }
 
@@ -46,7 +51,26 @@ impl Trace {
             correlation_id: correlation_id.to_owned(),
             causation_id: id.to_owned(),
             traceparent: child(Some(traceparent)),
+            events: Arc::default(),
         }
+    }
+
+    /// The trace of what the same request does next, because of an event that it made happen.
+    pub fn following(&self, event: &Recorded) -> Self {
+        let trace = Self::of_event(&event.id, &event.correlation_id, &event.traceparent);
+        Self { events: self.events.clone(), ..trace }
+    }
+
+    /// Events of these types happened because of it: they stand in the request's log line.
+    pub fn happened(&self, types: impl IntoIterator<Item = &'static str>) {
+        if let Ok(mut events) = self.events.lock() {
+            events.extend(types);
+        }
+    }
+
+    /// The types of the events that happened because of it, in their order.
+    pub fn events(&self) -> Vec<&'static str> {
+        self.events.lock().map(|events| events.clone()).unwrap_or_default()
     }
 }
 

@@ -20,7 +20,7 @@ pub async fn query(platform: &dyn Platform, sql: &str, parameters: Vec<Value>) -
 /// How long a statement is tried again.
 ///
 /// SQLite's own busy handler sleeps up to 100 ms in a blocking thread; so it may do that for some milliseconds only, and
-/// the rest of the waiting is done here, with jitter (docs/decisions/0003-busy-timeout.md).
+/// the rest of the waiting is done here, with jitter (docs/decisions/0003-busy-timeout-zero.md).
 pub(crate) struct Patience<'a> {
     platform: &'a dyn Platform,
     began: Instant,
@@ -44,10 +44,9 @@ impl<'a> Patience<'a> {
                 self.pause = (self.pause * 2).min(Duration::from_millis(5));
                 Ok(())
             }
-            // Another instance has migrated meanwhile.
+            // The platform has let go of the connection: on a fresh one the statement sees the schema as it is.
             PlatformError::Schema(_) if !self.renewed => {
                 self.renewed = true;
-                self.platform.renew();
                 Ok(())
             }
             error => Err(error),

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Why something was not done.
 
 use crate::platform::PlatformError;
 
@@ -41,7 +41,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it lies in what was to be done, and not in the state of the database: it would fail every time.
+    /// Whether it lies in what was to be done, and not in the state of the database: it would fail every time. A
+    /// schema that is not as this code knows it lies in the database.
     pub(crate) fn is_poison(&self) -> bool {
         matches!(self, Self::Data(_) | Self::Database(PlatformError::Failed(_)))
     }

@@ -65,7 +65,7 @@ impl<'a, C: Context> IntoFuture for Execution<'a, C> {
             let events = happen::<C>(decided, trace, &time, &mut state);
             Ok(Decision { subject, state, events })
         };
-        Box::pin(async move { kernel.change(&key, if_match, attempt, known, decide).await })
+        Box::pin(async move { kernel.change(&key, if_match, attempt, known, trace, decide).await })
     }
 }
 
@@ -96,7 +96,7 @@ impl<C: Context> Kernel<C> {
         let decide = |state: &C::State| {
             Ok(Decision { subject: Some(subject.to_owned()), state: change(state.clone()), events: vec![] })
         };
-        Ok(self.change(key, None, None, None, decide).await?.state)
+        Ok(self.change(key, None, None, None, &Trace::own(), decide).await?.state)
     }
 
     async fn change(
@@ -105,6 +105,7 @@ impl<C: Context> Kernel<C> {
         if_match: Option<i64>,
         attempt: Option<&Attempt>,
         mut known: Option<Basis>,
+        trace: &Trace,
         decide: impl Fn(&C::State) -> Result<Decision<C::State>, C::Refusal>,
     ) -> Result<Executed<C::State>, Failure<C::Refusal>> {
         let mut lost = 0;
@@ -142,6 +143,7 @@ impl<C: Context> Kernel<C> {
             }
             // A unit that is tried again after its request's leader was given up may find itself committed already.
             if self.commit(&unit).await? || self.is_logged(events.first()).await? {
+                trace.happened(events.iter().map(|event| event.event.name()));
                 return Ok(Executed { state: Versioned { version, value: state }, events });
             }
             if let Some(attempt) = attempt

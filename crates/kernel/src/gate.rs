@@ -6,7 +6,10 @@
 
 use crate::{database::jitter, platform::Platform};
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,7 @@ pub struct Gate(AtomicBool);
 pub struct Passed<'a>(&'a AtomicBool);
 
 impl Gate {
-    /// With nobody inside.
+    /// A gate that is open.
     pub const fn new() -> Self {
         Self(AtomicBool::new(false))
     }
@@ -46,5 +49,54 @@ impl Gate {
 impl Drop for Passed<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// What an instance opens once. Whoever comes while it is being opened waits for it; when that fails, or is given up, the next
+/// one tries.
+pub struct Once<T> {
+    kept: Mutex<Option<Arc<T>>>,
+    opening: Gate,
+}
+
+impl<T> Once<T> {
+    /// Not open yet.
+    pub const fn new() -> Self {
+        Self { kept: Mutex::new(None), opening: Gate::new() }
+    }
+
+    /// What is open; opens it, if it is not.
+    ///
+    /// # Errors
+    /// When it could not be opened.
+    pub async fn get<E>(&self, platform: &dyn Platform, open: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        loop {
+            if let Some(kept) = self.kept() {
+                return Ok(kept);
+            }
+            let Some(_opening) = self.opening.try_pass() else {
+                Gate::moment(platform).await;
+                continue;
+            };
+            // Somebody else may have opened it between the look and the gate.
+            if let Some(kept) = self.kept() {
+                return Ok(kept);
+            }
+            let opened = Arc::new(open().await?);
+            if let Ok(mut kept) = self.kept.lock() {
+                *kept = Some(opened.clone());
+            }
+            return Ok(opened);
+        }
+    }
+
+    fn kept(&self) -> Option<Arc<T>> {
+        self.kept.lock().ok()?.clone()
+    }
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }

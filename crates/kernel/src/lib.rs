@@ -47,3 +47,46 @@ pub use read::Known;
 pub use rows::{Entity, RowKey, Rows, State, Versioned};
 /// What goes wrong between a row and its entity.
 pub use serde_json::Error as DataError;
+
+/// The entry points of a component: `component!(Orders, http::routes)` for a context, which Spin calls by HTTP and wakes by
+/// Redis; `component!("journal", http::routes)` for routes alone. The component needs `spin-sdk` among its dependencies, for
+/// that is what the SDK's macros name.
+#[macro_export]
+macro_rules! component {
+    ($name:literal, $routes:path) => {
+        #[cfg(target_family = "wasm")]
+        async fn entry(request: ::spin_sdk::http::Request) -> ::axum::response::Response {
+            static ROUTES: $crate::spin::Routes = $crate::spin::Routes::new();
+            ROUTES.serve($name, request, $routes).await
+        }
+
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
+        mod spin_entry {
+            #[::spin_sdk::http_service]
+            async fn request(request: ::spin_sdk::http::Request) -> ::axum::response::Response {
+                super::entry(request).await
+            }
+        }
+    };
+    ($context:ty, $routes:path) => {
+        #[cfg(target_family = "wasm")]
+        static COMPONENT: $crate::spin::Component<$context> = $crate::spin::Component::new($routes);
+
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
+        mod spin_entry {
+            use super::COMPONENT;
+
+            #[::spin_sdk::http_service]
+            async fn request(request: ::spin_sdk::http::Request) -> ::axum::response::Response {
+                COMPONENT.serve(request).await
+            }
+
+            #[::spin_sdk::redis_subscriber]
+            async fn bell(bell: ::axum::body::Bytes) -> ::anyhow::Result<()> {
+                COMPONENT.wake(bell).await
+            }
+        }
+    };
+}

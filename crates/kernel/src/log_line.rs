@@ -1,7 +1,7 @@
 //! Structured log lines: one JSON object a line, on standard error, where Spin keeps them per component.
 
 use serde_json::{Map, Value, json};
-use std::io::Write;
+use std::io::Write as _;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,9 @@ pub fn write(level: Level, context: &str, message: &str, fields: Value) {
     if let Value::Object(fields) = fields {
         line.extend(fields);
     }
-    let line = format!("{}\n", Value::Object(line));
-    // In one piece: each one is a call to the host. There is nobody to tell if it cannot be written.
+    let mut line = Value::Object(line).to_string();
+    line.push('\n');
+    // Standard error is unbuffered: every piece that is written is a call to the host.
+    // Nobody could be told that it cannot be written.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -4,8 +4,10 @@
 use axum::body::Bytes;
 use futures::future::{BoxFuture, Either, select};
 use std::{
+    collections::BTreeMap,
     pin::pin,
-    time::{Duration, SystemTime},
+    sync::Mutex,
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A value in a row or a parameter of a statement.
@@ -64,39 +66,42 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 /// A row of an answer.
 pub type Row = Vec<Value>;
 
-/// Why a statement was not run. Nothing of it was done.
+/// Why a statement failed. Nothing of it was done. Each holds the database's own message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
-    /// Somebody else holds the lock: try again at once.
-    #[error("the database is locked: {0}")]
+    /// Somebody else holds the lock: it may work in a moment.
+    #[error("the database is in use by others: {0}")]
     Busy(String),
-    /// The disk is full, the file cannot be written, the server is away: try again later.
+    /// The database cannot be used at the moment: it is away, full, or cannot be written.
     #[error("the database cannot be used at the moment: {0}")]
     Unavailable(String),
-    /// The connection does not know the tables as they are by now: try again on another one.
-    #[error("the tables are not as they are expected: {0}")]
+    /// The connection knows no such table, view or column: its schema may be older than the database's.
+    #[error("the database's schema is another one: {0}")]
     Schema(String),
-    /// The database refused it for what is in it.
+    /// The database refused what is in the statement, and will do so every time.
     #[error("the database refused a statement: {0}")]
     Failed(String),
 }
 
-impl From<String> for PlatformError {
-    /// SQLite and libSQL say what is wrong in words only, at least through Spin. These are their own, to the letter.
-    fn from(message: String) -> Self {
+impl PlatformError {
+    /// What SQLite, or a libSQL server, means by this message: Spin hands on no codes.
+    pub fn of_sqlite(message: String) -> Self {
         const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
-        const SCHEMA: [&str; 3] = ["no such table: ", "no such column: ", "database schema has changed"];
-        const UNAVAILABLE: [&str; 7] = [
+        const UNAVAILABLE: [&str; 9] = [
             "database or disk is full",
             "attempt to write a readonly database",
             "disk I/O error",
-            "unable to open database file",
+            "unable to open database",
+            "out of memory",
+            "database disk image is malformed",
             // A libSQL server that is away, has no connection left, or has given this one up.
             "http error",
             "Timed out while opening",
             "STREAM_EXPIRED",
         ];
-        let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
+        const SCHEMA: [&str; 4] =
+            ["no such table: ", "no such column: ", " has no column named ", "database schema has changed"];
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
         if says(&BUSY) {
             Self::Busy(message)
         } else if says(&UNAVAILABLE) {
@@ -109,16 +114,16 @@ impl From<String> for PlatformError {
     }
 }
 
-/// The world around a context. Where no type says more, an error is the platform's own message.
+/// The world around a context. Where an error is a text, it is the platform's own message.
 pub trait Platform: Send + Sync + 'static {
-    /// Runs one statement on the default database and returns all its rows. It may be kept waiting for the lock for some
-    /// milliseconds.
+    /// Runs one statement on the default database and returns all its rows. A connection on which a statement failed with
+    /// [`PlatformError::Unavailable`] or [`PlatformError::Schema`] is not used again.
     fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>>;
 
-    /// What is written from now on is written by connections that know the tables as they are now.
+    /// Lets go of the connection that writes: the next statement opens one that sees the schema as it is now.
     ///
-    /// SQLite does not notice on its own that a table is new which only a trigger names: on a connection that is older
-    /// than that table the unit of work fails, again and again.
+    /// SQLite does not notice that a connection's schema is old when a table is missing that is named only inside a
+    /// trigger, which is how units of work name theirs. What reads notices by itself.
     fn renew(&self);
 
     /// Sends a request and returns the whole answer. It waits as long as the other side takes.
@@ -151,6 +156,29 @@ pub trait Platform: Send + Sync + 'static {
     }
 }
 
+/// Variables that were read a moment ago: a request reads several, and each costs a call to the host.
+#[derive(Default)]
+pub struct Variables(Mutex<BTreeMap<String, (Instant, Option<String>)>>);
+
+impl Variables {
+    /// How long a variable counts as read. A changed one, such as a rotated secret, is seen after that.
+    const KEPT: Duration = Duration::from_millis(250);
+
+    /// The variable, if it was read a moment before this.
+    pub fn get(&self, name: &str, now: Instant) -> Option<Option<String>> {
+        let kept = self.0.lock().ok()?;
+        let (read, value) = kept.get(name)?;
+        (now.saturating_duration_since(*read) < Self::KEPT).then(|| value.clone())
+    }
+
+    /// It was read.
+    pub fn keep(&self, name: &str, value: Option<String>, now: Instant) {
+        if let Ok(mut kept) = self.0.lock() {
+            kept.insert(name.to_owned(), (now, value));
+        }
+    }
+}
+
 /// A variable that is a number; `default` when it is missing or is none.
 pub async fn number(platform: &dyn Platform, name: &str, default: u64) -> u64 {
     let text = platform.variable(name).await;
@@ -174,4 +202,27 @@ pub fn unix_ms(time: SystemTime) -> i64 {
 /// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.
 pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_kept_for_a_moment() {
+        let (variables, now) = (Variables::default(), Instant::now());
+        assert_eq!(variables.get("bell", now), None);
+        variables.keep("bell", Some("http".into()), now);
+        assert_eq!(variables.get("bell", now + Duration::from_millis(249)), Some(Some("http".into())));
+        assert_eq!(variables.get("bell", now + Duration::from_millis(250)), None);
+    }
+
+    #[test]
+    fn sqlite_is_taken_at_its_exact_words() {
+        let kind = |message: &str| PlatformError::of_sqlite(message.into());
+        assert!(matches!(kind("database is locked"), PlatformError::Busy(_)));
+        assert!(matches!(kind("database or disk is full"), PlatformError::Unavailable(_)));
+        assert!(matches!(kind("no such table: main.order_dead_letter"), PlatformError::Schema(_)));
+        assert!(matches!(kind("CHECK constraint failed: is_full"), PlatformError::Failed(_)));
+    }
 }

@@ -4,10 +4,10 @@ use crate::{
     Context, Kernel,
     bell::Ring,
     error::Error,
-    gate::Gate,
+    gate::Once,
     http::{Problem, layer},
     log_line::{self, Level},
-    platform::{Platform, PlatformError, Row, Value},
+    platform::{Platform, PlatformError, Row, Value, Variables},
 };
 use axum::{Router, body::Bytes, response::Response};
 use futures::future::BoxFuture;
@@ -18,9 +18,7 @@ use spin_sdk::{
     key_value, redis, sqlite, variables,
 };
 use std::{
-    any::Any,
-    cell::RefCell,
-    collections::BTreeMap,
+    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -28,58 +26,66 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long SQLite may wait for the lock in a thread of the host, in ms; see [`crate::database`].
-const BUSY_TIMEOUT_MS: u32 = 8;
-/// How long a variable counts as read. A request reads several, and they hardly ever change.
-const SETTINGS_KEPT: Duration = Duration::from_millis(250);
-
 /// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
 #[derive(Default)]
 struct Spin {
-    /// Requests share them: a statement runs to its end before the next one on the same connection.
-    reader: Kept<sqlite::Connection>,
-    writer: Kept<sqlite::Connection>,
+    reader: Kept,
+    writer: Kept,
+    variables: Variables,
     /// Whether the database is on a libSQL server. It has few connections for all, and ends those that idle: there, none
     /// is kept.
     on_server: AtomicBool,
     stores: Pool<key_value::Store>,
     redis: Pool<redis::Connection>,
-    settings: Mutex<BTreeMap<String, (Instant, Option<String>)>>,
-}
-
-/// One that is open, for all.
-struct Kept<T>(Mutex<Option<Arc<T>>>);
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Kept<T> {
-    fn get(&self) -> Option<Arc<T>> {
-        self.0.lock().ok()?.clone()
-    }
-
-    /// Keeps this one, unless there is one already; returns the one that is kept.
-    fn keep(&self, open: T) -> Arc<T> {
-        let open = Arc::new(open);
-        match self.0.lock() {
-            Ok(mut kept) => kept.get_or_insert(open).clone(),
-            Err(_) => open,
-        }
-    }
-
-    fn drop_it(&self) {
-        if let Ok(mut kept) = self.0.lock() {
-            *kept = None;
-        }
-    }
 }
 
 /// What is open and not in use. A connection does one thing at a time; whoever finds none opens another, so nobody
 /// waits, and one whose request was given up in the middle is not used again.
 struct Pool<T>(Mutex<Vec<T>>);
+
+/// The one connection of its kind that all requests of the instance share: the host runs its statements one after
+/// another.
+#[derive(Default)]
+struct Kept(Mutex<Option<Arc<sqlite::Connection>>>);
+
+impl Kept {
+    fn get(&self) -> Option<Arc<sqlite::Connection>> {
+        self.0.lock().ok()?.clone()
+    }
+
+    /// Keeps it. Of two that were opened at once, the first is kept.
+    fn keep(&self, opened: Arc<sqlite::Connection>) -> Arc<sqlite::Connection> {
+        match self.0.lock() {
+            Ok(mut kept) => kept.get_or_insert(opened).clone(),
+            Err(_) => opened,
+        }
+    }
+
+    /// Lets go of this one, if it is still the one that is kept; of any, if none is named.
+    fn forget(&self, which: Option<&Arc<sqlite::Connection>>) {
+        if let Ok(mut kept) = self.0.lock()
+            && which.is_none_or(|which| kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, which)))
+        {
+            *kept = None;
+        }
+    }
+}
+
+/// A connection with a statement under way. Unless that came to a good end it is not used again: a request that was given up
+/// in the middle may have left rows that nobody reads.
+struct InUse<'a> {
+    kept: &'a Kept,
+    connection: Arc<sqlite::Connection>,
+    is_good: bool,
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        if !self.is_good {
+            self.kept.forget(Some(&self.connection));
+        }
+    }
+}
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
@@ -105,19 +111,20 @@ impl Platform for Spin {
             let kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer };
             let connection = match kept.get() {
                 Some(connection) => connection,
-                None => self.open(kept).await?,
+                None => {
+                    let opened = Arc::new(self.connect().await?);
+                    if self.on_server.load(Relaxed) { opened } else { kept.keep(opened) }
+                }
             };
-            let rows = run(&connection, sql, parameters).await;
-            // A file that could not be written when it was opened stays so for the connection's life.
-            if let Err(PlatformError::Unavailable(_)) = &rows {
-                kept.drop_it();
-            }
+            let mut in_use = InUse { kept, connection, is_good: false };
+            let rows = run(&in_use.connection, sql, parameters).await;
+            in_use.is_good = !matches!(rows, Err(PlatformError::Unavailable(_) | PlatformError::Schema(_)));
             rows
         })
     }
 
     fn renew(&self) {
-        self.writer.drop_it();
+        self.writer.forget(None);
     }
 
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<http::Response<Bytes>, String>> {
@@ -168,16 +175,12 @@ impl Platform for Spin {
 
     fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
-            let kept = self.settings.lock().ok().and_then(|settings| settings.get(name).cloned());
-            if let Some((at, value)) = kept
-                && at.elapsed() < SETTINGS_KEPT
-            {
+            let now = Instant::now();
+            if let Some(value) = self.variables.get(name, now) {
                 return value;
             }
             let value = variables::get(name).await.ok();
-            if let Ok(mut settings) = self.settings.lock() {
-                settings.insert(name.to_owned(), (Instant::now(), value.clone()));
-            }
+            self.variables.keep(name, value.clone(), now);
             value
         })
     }
@@ -188,17 +191,14 @@ impl Platform for Spin {
 }
 
 impl Spin {
-    async fn open(&self, kept: &Kept<sqlite::Connection>) -> Result<Arc<sqlite::Connection>, PlatformError> {
-        let connection = sqlite::Connection::open_default().await.map_err(error)?;
-        if !self.on_server.load(Relaxed) {
-            // Only a libSQL server refuses this: it has no such setting.
-            let timeout = format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}");
-            match run(&connection, &timeout, vec![]).await {
-                Ok(_) => return Ok(kept.keep(connection)),
-                Err(_) => self.on_server.store(true, Relaxed),
-            }
+    async fn connect(&self) -> Result<sqlite::Connection, PlatformError> {
+        let connection = sqlite::Connection::open_default().await.map_err(platform_error)?;
+        // Most locks are held for less than this; what takes longer is waited for without blocking a thread (see
+        // `database`). Only a libSQL server refuses this: it has no such setting.
+        if !self.on_server.load(Relaxed) && run(&connection, "PRAGMA busy_timeout = 5", vec![]).await.is_err() {
+            self.on_server.store(true, Relaxed);
         }
-        Ok(Arc::new(connection))
+        Ok(connection)
     }
 
     async fn store(&self) -> Result<key_value::Store, String> {
@@ -216,8 +216,8 @@ async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>)
         Value::Integer(integer) => sqlite::Value::Integer(integer),
         Value::Text(text) => sqlite::Value::Text(text),
     });
-    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(error)?;
-    let rows = result.collect().await.map_err(error)?;
+    let result = connection.execute(sql, parameters.collect::<Vec<_>>()).await.map_err(platform_error)?;
+    let rows = result.collect().await.map_err(platform_error)?;
     let value = |value| match value {
         sqlite::Value::Integer(integer) => Value::Integer(integer),
         sqlite::Value::Text(text) => Value::Text(text),
@@ -227,103 +227,102 @@ async fn run(connection: &sqlite::Connection, sql: &str, parameters: Vec<Value>)
     Ok(rows.into_iter().map(|row| row.values.into_iter().map(value).collect()).collect())
 }
 
-fn error(error: sqlite::Error) -> PlatformError {
+fn platform_error(error: sqlite::Error) -> PlatformError {
     match error {
-        sqlite::Error::Io(message) => message.into(),
-        sqlite::Error::DatabaseFull => PlatformError::Unavailable(error.to_string()),
-        other => PlatformError::Failed(other.to_string()),
+        sqlite::Error::Io(message) => PlatformError::of_sqlite(message),
+        // It is full, or this component may not use it: nothing that lies in the statement.
+        other => PlatformError::Unavailable(other.to_string()),
     }
 }
 
-/// A new view of Spin.
-pub fn platform() -> Arc<dyn Platform> {
-    Arc::new(Spin::default())
+/// A context as a component: its kernel and its routes, opened once for each instance. [`component!`](crate::component) makes
+/// it.
+pub struct Component<C: Context> {
+    routes: fn(Arc<Kernel<C>>) -> Router,
+    app: Once<App<C>>,
 }
 
-thread_local! {
-    /// What an instance keeps between its requests: the app of its one component.
-    static INSTANCE: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) };
-}
-
-/// A context with its routes.
 struct App<C: Context> {
     kernel: Arc<Kernel<C>>,
     router: Router,
 }
 
-async fn app<C: Context>(routes: fn(Arc<Kernel<C>>) -> Router) -> Result<Arc<App<C>>, Error> {
-    // Requests come side by side: one opens, the others wait for it. If it fails, the next one tries.
-    static OPENING: Gate = Gate::new();
-    loop {
-        let kept = INSTANCE.with_borrow(Option::clone);
-        if let Some(app) = kept.and_then(|app| app.downcast::<App<C>>().ok()) {
-            return Ok(app);
-        }
-        let Some(_opening) = OPENING.try_pass() else {
-            spin_sdk::time::sleep(Duration::from_millis(1)).await;
-            continue;
+impl<C: Context> Component<C> {
+    /// With these routes.
+    pub const fn new(routes: fn(Arc<Kernel<C>>) -> Router) -> Self {
+        Self { routes, app: Once::new() }
+    }
+
+    async fn app(&self) -> Result<Arc<App<C>>, Error> {
+        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
+        let open = async || {
+            let kernel = Kernel::<C>::open(platform.clone()).await?;
+            let router = layer::context(&kernel, (self.routes)(kernel.clone()));
+            Ok(App { kernel, router })
         };
-        let kernel = Kernel::<C>::open(platform()).await?;
-        let router = layer::context(&kernel, routes(kernel.clone()));
-        let app = Arc::new(App { kernel, router });
-        INSTANCE.set(Some(app.clone()));
-        return Ok(app);
+        self.app.get(&*platform, open).await
     }
-}
 
-/// Answers an HTTP request to a component that is no context; `open` makes its routes, once for each instance.
-pub async fn serve_routes<F>(name: &str, request: Request, open: impl FnOnce(Arc<dyn Platform>) -> F) -> Response
-where
-    F: Future<Output = Router>,
-{
-    let kept = INSTANCE.with_borrow(Option::clone);
-    let router = match kept.and_then(|app| app.downcast::<Router>().ok()) {
-        Some(router) => Router::clone(&router),
-        None => {
-            let router = layer::app(open(platform()).await);
-            INSTANCE.set(Some(Arc::new(router.clone())));
-            router
-        }
-    };
-    layer::serve(name, router, request).await
-}
-
-/// What a component answers that cannot work.
-fn unavailable(error: Error) -> Router {
-    let answer = Problem::from(error).answer();
-    Router::new().fallback(async move || answer)
-}
-
-/// Answers an HTTP request to a context.
-pub async fn serve<C: Context>(request: Request, routes: fn(Arc<Kernel<C>>) -> Router) -> Response {
-    match app(routes).await {
-        Ok(app) => {
-            let response = layer::serve(C::NAME, app.router.clone(), request).await;
-            if app.kernel.bell.is_due() {
-                // The answer does not wait for the bell.
-                wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
+    /// Answers an HTTP request.
+    pub async fn serve(&self, request: Request) -> Response {
+        match self.app().await {
+            Ok(app) => {
+                let response = layer::serve(C::NAME, app.router.clone(), request).await;
+                if app.kernel.bell.is_due() {
+                    // The answer does not wait for the bell.
+                    wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
+                }
+                response
             }
-            response
+            Err(error) => {
+                let answer = Problem::from(error).answer();
+                let unavailable = Router::new().fallback(async move || answer);
+                layer::serve(C::NAME, unavailable, request).await
+            }
         }
-        Err(error) => layer::serve(C::NAME, unavailable(error), request).await,
+    }
+
+    /// Hears a bell: somebody appended to the log.
+    ///
+    /// # Errors
+    /// When the log could not be worked off. The next bell, query or command tries again.
+    pub async fn wake(&self, bell: Bytes) -> anyhow::Result<()> {
+        if !Ring::concerns(&bell, C::CONSUMES) {
+            return Ok(());
+        }
+        let app = self.app().await?;
+        let done = app.kernel.catch_up().await;
+        // This instance ends when we return, so we wait for the bell.
+        app.kernel.bell.ring_now().await;
+        if let Err(error) = &done {
+            log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
+        }
+        done?;
+        Ok(())
     }
 }
 
-/// Hears a bell: somebody appended to the log.
-///
-/// # Errors
-/// When the log could not be worked off. The next bell, query or command tries again.
-pub async fn wake<C: Context>(bell: Bytes) -> anyhow::Result<()> {
-    if !Ring::concerns(&bell, C::CONSUMES) {
-        return Ok(());
+/// Routes as a component that is no context. [`component!`](crate::component) makes it.
+#[derive(Default)]
+pub struct Routes(Once<Router>);
+
+impl Routes {
+    /// Not open yet.
+    pub const fn new() -> Self {
+        Self(Once::new())
     }
-    let kernel = Kernel::<C>::open(platform()).await?;
-    let done = kernel.catch_up().await;
-    // This instance ends when we return, so we wait for the bell.
-    kernel.bell.ring_now().await;
-    if let Err(error) = &done {
-        log_line::write(Level::Error, C::NAME, "a bell was not heard", json!({"error": error.to_string()}));
+
+    /// Answers an HTTP request; `open` makes the routes, once for each instance.
+    pub async fn serve<F>(&self, name: &str, request: Request, open: impl Fn(Arc<dyn Platform>) -> F) -> Response
+    where
+        F: Future<Output = Router>,
+    {
+        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
+        let make = async || Ok::<_, Infallible>(layer::app(open(platform.clone()).await));
+        let router = match self.0.get(&*platform, make).await {
+            Ok(router) => Router::clone(&router),
+            Err(never) => match never {},
+        };
+        layer::serve(name, router, request).await
     }
-    done?;
-    Ok(())
 }

@@ -42,6 +42,7 @@ struct World {
 /// The platform of one instance.
 pub struct Native {
     world: Arc<World>,
+    /// One connection that reads and one that writes, as an instance on Spin keeps them.
     reader: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
     /// The test's own.
@@ -327,14 +328,14 @@ impl Native {
         connection
     }
 
-    async fn named<T, E: From<String>>(&self, call: String, act: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    async fn named<T>(&self, call: String, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         // A call to the host is where the other requests of an instance get their turn.
         yield_now().await;
         let deed = self.deed(&call);
         self.calls.lock().unwrap().push(call);
         match deed {
-            Some(Deed::Fail(message)) => return Err(message.into()),
-            Some(Deed::Lose(message)) => return act.await.and(Err(message.into())),
+            Some(Deed::Fail(message)) => return Err(message),
+            Some(Deed::Lose(message)) => return act.await.and(Err(message)),
             Some(Deed::Hold(hold)) => hold.wait().await,
             Some(Deed::HoldAnswer(hold)) => {
                 let done = act.await;
@@ -375,13 +376,23 @@ fn run(connection: &Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec
 
 impl Platform for Native {
     fn query<'a>(&'a self, sql: &'a str, parameters: Vec<Value>) -> BoxFuture<'a, Result<Vec<Row>, PlatformError>> {
-        Box::pin(self.named(sql.to_owned(), async move {
-            let mut kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer }.lock().unwrap();
-            if kept.is_none() {
-                *kept = Some(self.connect().map_err(|error| error.to_string())?);
-            }
-            Ok(run(kept.as_ref().unwrap(), sql, parameters)?)
-        }))
+        Box::pin(async move {
+            let named = self.named(sql.to_owned(), async move {
+                let kept = if sql.starts_with("SELECT") { &self.reader } else { &self.writer };
+                let mut kept = kept.lock().unwrap();
+                let connection = match kept.take() {
+                    Some(connection) => connection,
+                    None => self.connect().map_err(|error| error.to_string())?,
+                };
+                let rows = run(&connection, sql, parameters);
+                let error = rows.as_ref().err().cloned().map(PlatformError::of_sqlite);
+                if !matches!(error, Some(PlatformError::Unavailable(_) | PlatformError::Schema(_))) {
+                    *kept = Some(connection);
+                }
+                rows
+            });
+            named.await.map_err(PlatformError::of_sqlite)
+        })
     }
 
     fn renew(&self) {
@@ -425,7 +436,11 @@ impl Platform for Native {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        let world = self.world.clone();
+        Box::pin(async move {
+            tokio::time::sleep(duration).await;
+            *world.now.lock().unwrap() += duration;
+        })
     }
 
     fn patience(&self) -> Duration {

@@ -1,6 +1,5 @@
 //! What a route answers when all went well, or as it should.
 
-use crate::Recorded;
 use axum::{
     body::{Body, Bytes},
     response::IntoResponse,
@@ -20,10 +19,8 @@ pub struct Answer {
     correlation_id: Option<String>,
     /// JSON.
     body: String,
-    /// What went wrong on our side: for the log line, not for the client.
-    pub(super) cause: Option<String>,
-    /// The types of the events that the request made happen: for the log line.
-    pub(super) events: Vec<&'static str>,
+    /// Why it is a problem: for the log, not for the client.
+    cause: Option<String>,
 }
 
 impl Answer {
@@ -39,7 +36,6 @@ impl Answer {
             // Views are plain structs with string keys: they can always be written.
             body: serde_json::to_string(&body).unwrap_or_default(),
             cause: None,
-            events: vec![],
         }
     }
 
@@ -64,8 +60,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>) -> Self {
-        Self { content_type: "application/problem+json".into(), retry_after, ..Self::json(status, body) }
+    pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>, cause: Option<String>) -> Self {
+        Self { content_type: "application/problem+json".into(), retry_after, cause, ..Self::json(status, body) }
     }
 
     /// With the resource's version as its `ETag`.
@@ -86,12 +82,6 @@ impl Answer {
         self
     }
 
-    /// Having made this happen.
-    pub fn happened(mut self, events: &[Recorded]) -> Self {
-        self.events = events.iter().map(|event| event.event.name()).collect();
-        self
-    }
-
     /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -99,6 +89,10 @@ impl Answer {
 
     pub(super) fn correlation_id(&self) -> Option<&str> {
         self.correlation_id.as_deref()
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The answer on the wire. A problem carries the correlation id in its body, too.

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 use tower::ServiceExt;
 
@@ -56,11 +56,13 @@ where
         }
         Err(problem) => problem.into_response(),
     };
-    let (response, told) = write(response, &trace);
+    let cause = response.extensions().get::<Answer>().and_then(Answer::cause).map(str::to_owned);
+    let response = write(response, &trace);
     let status = response.status();
+    let events = trace.events();
     // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
-    let of_itself = path.starts_with("/internal/") || path == "/bell";
-    if status.is_server_error() || !told.is_empty() || !(method.is_safe() || of_itself) {
+    let is_quiet = method.is_safe() || path.starts_with("/internal/") || path == "/bell";
+    if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
         let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
         let mut fields = json!({
@@ -69,7 +71,10 @@ where
             "trace_id": trace_id(&trace.traceparent),
         });
         if let Some(fields) = fields.as_object_mut() {
-            fields.extend(told);
+            if !events.is_empty() {
+                fields.insert("events".into(), json!(events));
+            }
+            fields.extend(cause.map(|cause| ("error".to_owned(), cause.into())));
         }
         log_line::write(level, context, "request", fields);
     }
@@ -103,10 +108,8 @@ where
     Ok(bytes.into())
 }
 
-/// Writes the answer that a route gave, or a problem for what axum refused by itself, with the correlation id. Returns
-/// with it what only the log line says.
-fn write(mut response: Response, trace: &Trace) -> (Response, Map<String, Value>) {
-    let mut told = Map::new();
+/// Writes the answer that a route gave, or a problem for what axum refused by itself, with the correlation id.
+fn write(mut response: Response, trace: &Trace) -> Response {
     let answer = response.extensions_mut().remove::<Answer>();
     let status = response.status();
     let answer = match answer {
@@ -125,10 +128,6 @@ fn write(mut response: Response, trace: &Trace) -> (Response, Map<String, Value>
         _ => trace.correlation_id.clone(),
     };
     if let Some(answer) = answer {
-        told.extend(answer.cause.as_ref().map(|cause| ("error".to_owned(), json!(cause))));
-        if !answer.events.is_empty() {
-            told.insert("events".into(), json!(answer.events));
-        }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = answer.write(&correlation_id);
         if let Some(allow) = allow {
@@ -138,7 +137,7 @@ fn write(mut response: Response, trace: &Trace) -> (Response, Map<String, Value>
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         response.headers_mut().insert(CORRELATION_HEADER, value);
     }
-    (response, told)
+    response
 }
 
 /// The trace of the request that is being answered.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::fmt::Display;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,8 +32,8 @@ struct Parts {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     about: Option<String>,
-    extensions: Vec<(&'static str, Value)>,
     cause: Option<String>,
+    extensions: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
@@ -45,8 +46,8 @@ impl Problem {
             errors: vec![],
             retry_after: None,
             about: None,
-            extensions: vec![],
             cause: None,
+            extensions: vec![],
         }))
     }
 
@@ -101,8 +102,8 @@ impl Problem {
         self
     }
 
-    /// Because of this: the log line of the request says so, the client is not told.
-    pub fn because(mut self, cause: &dyn std::fmt::Display) -> Self {
+    /// Caused by this. The client is not told; it stands in the request's log line.
+    pub fn caused_by(mut self, cause: impl Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
     }
@@ -114,7 +115,7 @@ impl Problem {
 
     /// As an answer.
     pub fn answer(self) -> Answer {
-        let Parts { status, kind, detail, errors, retry_after, about, extensions, cause } = *self.0;
+        let Parts { status, kind, detail, errors, retry_after, about, cause, extensions } = *self.0;
         let mut body = json!({
             "type": format!("/problems/{kind}"),
             "title": status.canonical_reason().unwrap_or("Problem"),
@@ -127,8 +128,7 @@ impl Problem {
                 body.insert("errors".into(), json!(errors));
             }
         }
-        let mut answer = Answer::problem(status, body, retry_after);
-        answer.cause = cause;
+        let answer = Answer::problem(status, body, retry_after, cause);
         match about {
             Some(order_id) => answer.about(&order_id),
             None => answer,
@@ -171,7 +171,7 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
             }
         };
-        problem.because(&cause)
+        problem.caused_by(cause)
     }
 }
 

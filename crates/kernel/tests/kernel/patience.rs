@@ -4,7 +4,7 @@ use crate::tally::{self, Tally};
 use contracts::ids::OrderId;
 use kernel::{
     Error, Failure,
-    database::DatabaseError,
+    platform::PlatformError,
     testing::{Native, event},
 };
 use std::time::Duration;
@@ -16,7 +16,7 @@ async fn a_lock_that_is_held_for_too_long_ends_the_request_with_nothing_half_don
     native.set_patience(Duration::from_millis(200));
     let lock = native.lock();
     let refused = tally::place(&kernel, "a").await;
-    assert!(matches!(&refused, Err(Failure::Failed(Error::Database(DatabaseError::Unavailable(_))))), "{refused:?}");
+    assert!(matches!(&refused, Err(Failure::Failed(Error::Database(PlatformError::Busy(_))))), "{refused:?}");
     assert!(native.calls("INSERT INTO tally_commit") > 1, "it tried more than once");
     drop(lock);
     assert_eq!(kernel.find::<Tally>(&OrderId::new("a")).await.unwrap(), None);
@@ -55,11 +55,11 @@ async fn errors_that_pass_are_told_from_those_that_do_not() {
     for message in ["disk I/O error", "database or disk is full", "attempt to write a readonly database"] {
         native.fail("SELECT", message);
         let failed = kernel.catch_up().await;
-        assert!(matches!(failed, Err(Error::Database(DatabaseError::Unavailable(_)))), "{message}: {failed:?}");
+        assert!(matches!(failed, Err(Error::Database(PlatformError::Unavailable(_)))), "{message}: {failed:?}");
     }
-    native.fail("SELECT", "no such table: tally_cursor");
-    assert!(matches!(kernel.catch_up().await, Err(Error::Database(DatabaseError::Failed(_)))));
-    for message in ["database is locked", "database table is locked", "database is busy"] {
+    native.fail("SELECT", "malformed JSON: the shelf is full of busy people");
+    assert!(matches!(kernel.catch_up().await, Err(Error::Database(PlatformError::Failed(_)))));
+    for message in ["database is locked", "database table is locked: event", "database schema is locked"] {
         native.fail("SELECT", message);
         kernel.catch_up().await.unwrap();
     }

@@ -4,7 +4,7 @@ use crate::tally::{self, Refusal, Tallies, Tally};
 use contracts::ids::OrderId;
 use kernel::{
     Error, Failure, Kernel, Trace,
-    database::DatabaseError,
+    platform::PlatformError,
     platform::Value,
     testing::{Native, event},
 };
@@ -123,7 +123,7 @@ async fn a_constraint_of_the_tables_undoes_the_whole_statement() {
     let sql = "INSERT INTO tally_commit_v2 (unit, rows, events) SELECT key, value -> 'rows', value -> 'events' \
         FROM json_each(?) RETURNING unit";
     let refused = kernel.query(sql, vec![units.to_string().into()]).await;
-    assert!(matches!(refused, Err(Error::Database(DatabaseError::Failed(_)))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Database(PlatformError::Failed(_)))), "{refused:?}");
     assert_eq!((rows(&native), native.log()), (vec![], vec![]));
 }
 
@@ -132,7 +132,7 @@ async fn an_event_is_never_changed() {
     let (native, kernel) = world().await;
     native.append("product", event("StockDecreased", "a"));
     let refused = kernel.query("UPDATE event SET type = 'OutOfStock'", vec![]).await;
-    assert!(matches!(refused, Err(Error::Database(DatabaseError::Failed(m))) if m.contains("never changed")));
+    assert!(matches!(refused, Err(Error::Database(PlatformError::Failed(m))) if m.contains("never changed")));
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_lost_answer_of_a_commit_leaves_all_or_nothing() {
     assert_eq!(native.log_of("a"), ["OrderPlaced"]);
     native.fail("INSERT INTO tally_commit", "database or disk is full");
     let failed = tally::place(&kernel, "b").await;
-    assert!(matches!(failed, Err(Failure::Failed(Error::Database(DatabaseError::Unavailable(_))))), "{failed:?}");
+    assert!(matches!(failed, Err(Failure::Failed(Error::Database(PlatformError::Unavailable(_))))), "{failed:?}");
     assert_eq!((kernel.find::<Tally>(&OrderId::new("b")).await.unwrap(), native.log_of("b").len()), (None, 0));
 }
 
@@ -212,4 +212,16 @@ async fn rows_and_events_take_any_text() {
     );
     assert_eq!((rows(&native), native.log_of(id).len()), (vec![(id.to_owned(), 1)], 1));
     assert_eq!(native.sql("SELECT subject FROM event", vec![]), [[Value::from(id)]]);
+}
+
+#[tokio::test]
+async fn what_a_request_made_happen_is_known_to_its_trace() {
+    let (_, kernel) = world().await;
+    let trace = Trace::own();
+    let id = OrderId::new("a");
+    let placed = kernel.execute(&id, tally::Command::Place(id.clone()), &trace, None, None).await.unwrap();
+    let next = trace.following(&placed.events[0]);
+    kernel.execute(&id, tally::Command::Close(id.clone()), &next, None, None).await.unwrap();
+    assert_eq!(trace.events(), ["OrderPlaced", "OrderCancelled"]);
+    assert_eq!(next.causation_id, placed.events[0].id);
 }
