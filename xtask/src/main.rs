@@ -41,6 +41,8 @@ enum Command {
     Up(up::Up),
     /// Build the components and the host, and say how large the components are
     Build,
+    /// List the components, one a line, for scripts
+    Components,
     /// Check the format, and lint the native code and the components
     Check,
     /// Build what the tests need, and run them all
@@ -69,6 +71,7 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(up) => up.run(&project).await,
         Command::Build => build::run(&project),
+        Command::Components => build::list(&project),
         Command::Check => check::run(&project),
         Command::Test(test) => test.run(&project),
         Command::Manifest(derive) => derive.run(&project),

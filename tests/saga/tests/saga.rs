@@ -7,17 +7,10 @@ use contracts::{
     saga::{Compensation, FAILURES, STEPS, Step},
     samples,
 };
-use customer_center::MyPages;
-use delivery::Deliveries;
-use kernel::{Context, Recorded, model::Entry, scenario::FRESH};
-use marketing::Marketing;
-use order::{
-    Orders,
-    domain::{Order, Status},
-};
-use payment::Payments;
-use product::{Products, domain::Product};
-use saga_tests::{Ask, CONTEXTS, Shop, laws};
+use kernel::{Recorded, model::Entry, scenario::FRESH};
+use order::domain::{Order, Status};
+use product::domain::Product;
+use saga_tests::{About, Ask, CONTEXTS, Shop, contexts, laws};
 use std::collections::BTreeSet;
 
 /// The kits that there are when the saga begins.
@@ -117,9 +110,10 @@ fn orders_of_reading() -> Vec<Vec<&'static str>> {
         });
         all.collect()
     }
-    // Marketing and my page only look on: they come last.
-    let (actors, onlookers) = CONTEXTS.split_at(4);
-    permute(actors).into_iter().map(|actors| [actors, onlookers.to_vec()].concat()).collect()
+    // Who has no step in the saga only looks on: they come last.
+    let acts = |context: &&str| STEPS.iter().any(|step| step.context == *context);
+    let (actors, onlookers): (Vec<_>, Vec<_>) = CONTEXTS.iter().copied().partition(acts);
+    permute(&actors).into_iter().map(|actors| [actors, onlookers.clone()].concat()).collect()
 }
 
 /// All that is left of the order is the memory of it, and the stock is as it was before.
@@ -406,29 +400,21 @@ fn after_the_pivot_nothing_is_undone() {
 
 // Who appends what
 
-/// Name, what it reads, what it appends.
-fn contexts() -> [(&'static str, &'static [&'static str], &'static [&'static str]); 6] {
-    fn of<C: Context>() -> (&'static str, &'static [&'static str], &'static [&'static str]) {
-        (C::NAME, C::CONSUMES, C::APPENDS)
-    }
-    [of::<Products>(), of::<Orders>(), of::<Payments>(), of::<Deliveries>(), of::<Marketing>(), of::<MyPages>()]
-}
-
 fn source_of(event_type: &str) -> &'static str {
-    contexts().iter().find(|(_, _, appends)| appends.contains(&event_type)).unwrap().0
+    contexts().iter().find(|it| it.appends.contains(&event_type)).unwrap().name
 }
 
 #[test]
 fn every_event_is_appended_by_exactly_one_context() {
     for event in Event::TYPES {
-        let sources = contexts().iter().filter(|(_, _, appends)| appends.contains(event)).count();
+        let sources = contexts().iter().filter(|it| it.appends.contains(event)).count();
         assert_eq!(sources, usize::from(!Event::OF_ANY_CONTEXT.contains(event)), "{event}");
     }
 }
 
 #[test]
 fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends() {
-    for (name, consumes, appends) in contexts() {
+    for About { name, consumes, appends, .. } in contexts() {
         for event in consumes.iter().chain(appends) {
             assert!(Event::TYPES.contains(event), "{name} knows {event}, which does not exist");
         }
@@ -438,5 +424,5 @@ fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends(
 
 #[test]
 fn the_contexts_are_all_there() {
-    assert_eq!(contexts().map(|(name, _, _)| name), CONTEXTS);
+    assert_eq!(CONTEXTS, manifest::contexts(), "the shop of these tests, and spin.toml");
 }
