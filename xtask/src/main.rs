@@ -9,6 +9,7 @@ mod cargo;
 mod check;
 mod client;
 mod console;
+mod deployment;
 mod load;
 mod manifest;
 mod process;
@@ -49,6 +50,8 @@ enum Command {
     Test(test::Test),
     /// Derive a manifest from spin.toml
     Manifest(manifest::Derive),
+    /// Write anew what deploy/ takes from spin.toml
+    Deployment,
     /// Measure the shop on the bundled host; it asserts nothing
     Bench(bench::Bench),
     /// Attack the shop for a long time (--minutes N --seed S), and audit what is left
@@ -75,6 +78,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Check => check::run(&project),
         Command::Test(test) => test.run(&project),
         Command::Manifest(derive) => derive.run(&project),
+        Command::Deployment => deployment::run(&project),
         Command::Bench(bench) => bench.run(&project).await,
         Command::Storm(storm) => storm.run(&project),
     }

@@ -44,7 +44,7 @@ pub struct About {
     /// The version of its schema.
     pub schema_version: i64,
     /// Its schema.
-    pub schema: Vec<String>,
+    pub schema: [String; 2],
 }
 
 impl About {
