@@ -14,8 +14,9 @@ use contracts::{
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, State,
+    Context, Recorded, State,
     model::{Log, Member, Model, Rules, Unit},
+    scenario::FRESH,
     schema,
 };
 use marketing::Marketing;
@@ -41,6 +42,8 @@ pub struct About {
     pub consumes: &'static [&'static str],
     /// The events that it appends.
     pub appends: &'static [&'static str],
+    /// Whether something follows from an event that it reads before it knows anything else.
+    pub acts_on: fn(&Recorded) -> bool,
     /// The version of its schema.
     pub schema_version: i64,
     /// Its schema.
@@ -53,6 +56,7 @@ impl About {
             name: C::NAME,
             consumes: C::CONSUMES,
             appends: C::APPENDS,
+            acts_on: |event| C::whenever(event, FRESH).is_some(),
             schema_version: C::SCHEMA_VERSION,
             schema: schema::<C>(),
         }
