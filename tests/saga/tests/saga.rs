@@ -144,7 +144,7 @@ fn every_step_is_what_its_context_does() {
             None => assert!(step.whenever.is_empty(), "{step:?} was caused by a request"),
         }
     }
-    shop.come_to_rest(&CONTEXTS);
+    shop.come_to_rest(CONTEXTS);
     laws::at_rest(&shop).unwrap();
     let status = shop.order.find::<Order>(&samples::order_id()).map(|order| order.status);
     assert_eq!(status, Some(Status::Delivered));
@@ -259,7 +259,7 @@ fn every_compensation_may_be_heard_of_again_after_all_is_undone() {
     for (context, _, trigger) in compensations() {
         let mut shop = shop_after(undoable());
         shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
-        shop.come_to_rest(&CONTEXTS);
+        shop.come_to_rest(CONTEXTS);
         assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
     }
 }
@@ -398,7 +398,7 @@ fn after_the_pivot_nothing_is_undone() {
     let mut shop = shop_after(STEPS);
     let refused = shop.ask(&Ask::Cancel { order: samples::order_id() });
     assert_eq!(refused, Err("the order was delivered, so it cannot be cancelled any more".into()));
-    shop.come_to_rest(&CONTEXTS);
+    shop.come_to_rest(CONTEXTS);
     laws::at_rest(&shop).unwrap();
 }
 
