@@ -17,8 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// All contexts that read the log.
-const CONTEXTS: [&str; 6] = ["product", "order", "payment", "delivery", "marketing", "customer-center"];
 /// How long the shop may take to come to rest.
 const REST: Duration = Duration::from_secs(120);
 
@@ -182,8 +180,8 @@ impl Shop {
             }
             Err(error) => return Some(error),
         }
-        let rests = |context: &&str| contexts[*context] == json!({"cursor": after, "lag": 0});
-        if !CONTEXTS.iter().all(rests) {
+        let rests = |context: &String| contexts[context] == json!({"cursor": after, "lag": 0});
+        if !manifest::contexts().iter().all(rests) {
             return Some(format!("not at the log's end ({after}): {contexts}"));
         }
         let decided = ["PaymentCompleted", "OrderRejected", "OrderCancelled"];

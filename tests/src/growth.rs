@@ -57,7 +57,8 @@ impl Shop {
                 template.insert(&transaction, copy, seq + place as i64, seq, stock);
             }
         }
-        for context in ["product", "order", "payment", "delivery", "marketing", "customer_center"] {
+        for context in manifest::contexts() {
+            let context = context.replace('-', "_");
             let sql = format!("UPDATE {context}_cursor SET position = (SELECT max(seq) FROM event)");
             transaction.execute(&sql, []).expect("the cursor at the log's end");
         }

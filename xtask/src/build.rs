@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     cargo::{cargo, step},
@@ -21,6 +21,16 @@ pub fn run(project: &Project) -> Result<()> {
         let path = project.root.join(&component.source);
         let size = fs::metadata(&path).with_context(|| format!("there is no {}", path.display()))?.len();
         print(format!("{:>16} {:>6} kB", component.id, size.div_ceil(1000)));
+    }
+    Ok(())
+}
+
+/// Prints the ids of the components. Each is the name of its cargo package, too, or it is an error: scripts build by it.
+pub fn list(project: &Project) -> Result<()> {
+    for component in project.manifest.components()? {
+        let (id, package) = (component.id, component.package);
+        ensure!(id == package, "the component `{id}` is built from the package `{package}`; call both the same");
+        print(id);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod cargo;
 mod check;
 mod client;
 mod console;
+mod deployment;
 mod load;
 mod manifest;
 mod process;
@@ -41,12 +42,16 @@ enum Command {
     Up(up::Up),
     /// Build the components and the host, and say how large the components are
     Build,
+    /// List the components, one a line, for scripts
+    Components,
     /// Check the format, and lint the native code and the components
     Check,
     /// Build what the tests need, and run them all
     Test(test::Test),
     /// Derive a manifest from spin.toml
     Manifest(manifest::Derive),
+    /// Write anew what deploy/ takes from spin.toml
+    Deployment,
     /// Measure the shop on the bundled host; it asserts nothing
     Bench(bench::Bench),
     /// Attack the shop for a long time (--minutes N --seed S), and audit what is left
@@ -69,9 +74,11 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(up) => up.run(&project).await,
         Command::Build => build::run(&project),
+        Command::Components => build::list(&project),
         Command::Check => check::run(&project),
         Command::Test(test) => test.run(&project),
         Command::Manifest(derive) => derive.run(&project),
+        Command::Deployment => deployment::run(&project),
         Command::Bench(bench) => bench.run(&project).await,
         Command::Storm(storm) => storm.run(&project),
     }

@@ -22,20 +22,13 @@ use std::{
     time::Duration,
 };
 
-/// The contexts, and the variables that say where they are. A context that was removed has none.
-const CONTEXTS: [(&str, &str); 6] = [
-    ("product", "product_url"),
-    ("order", "order_url"),
-    ("payment", "payment_url"),
-    ("delivery", "delivery_url"),
-    ("marketing", "marketing_url"),
-    ("customer-center", "customer_center_url"),
-];
+/// The variable that names the contexts: a line for each, `name = url` (`spin.toml`).
+const CONTEXTS: &str = "contexts";
 
 /// All contexts of the shop.
 pub struct Contexts {
     platform: Arc<dyn Platform>,
-    urls: Vec<(&'static str, String)>,
+    urls: Vec<(String, String)>,
     due: AtomicBool,
     ringing: Gate,
 }
@@ -43,10 +36,9 @@ pub struct Contexts {
 impl Contexts {
     /// Finds out where they are.
     pub async fn find(platform: Arc<dyn Platform>) -> Self {
-        let mut urls = Vec::new();
-        for (name, variable) in CONTEXTS {
-            urls.extend(platform.variable(variable).await.map(|url| (name, url)));
-        }
+        let named = platform.variable(CONTEXTS).await.unwrap_or_default();
+        let urls = named.lines().filter_map(|line| line.split_once('='));
+        let urls = urls.map(|(name, url)| (name.trim().to_owned(), url.trim().to_owned())).collect();
         Self { platform, urls, due: AtomicBool::new(false), ringing: Gate::default() }
     }
 
@@ -70,34 +62,35 @@ impl Contexts {
     }
 
     /// Makes all of them settle what is left open; says who could not.
-    pub async fn settle(&self) -> Vec<(&'static str, String)> {
+    pub async fn settle(&self) -> Vec<(&str, String)> {
         let settled = self.ask::<IgnoredAny>(Method::POST, SETTLE).await;
         settled.into_iter().filter_map(|(name, answer)| Some((name, answer.err()?))).collect()
     }
 
     /// Makes all of them catch up, each with where it stands then.
-    pub async fn catch_up(&self) -> BTreeMap<&'static str, Result<Position, String>> {
+    pub async fn catch_up(&self) -> BTreeMap<&str, Result<Position, String>> {
         self.ask(Method::POST, CATCH_UP).await.into_iter().collect()
     }
 
     /// The figures of all of them.
-    pub async fn samples(&self) -> Vec<(&'static str, Result<Vec<Sample>, String>)> {
+    pub async fn samples(&self) -> Vec<(&str, Result<Vec<Sample>, String>)> {
         self.ask(Method::GET, METRICS).await
     }
 
     /// Whether each of them can work; one that does not answer within this time cannot.
-    pub async fn ready(&self, patience: Duration) -> Vec<(&'static str, Result<(), String>)> {
+    pub async fn ready(&self, patience: Duration) -> Vec<(&str, Result<(), String>)> {
         let asked = self.urls.iter().map(async |(name, url)| {
             let url = format!("{url}{READY}");
             let answer = platform::within(&*self.platform, patience, self.send(Method::GET, &url, None)).await;
-            (*name, answer.unwrap_or_else(|| Err("it does not answer".into())).and_then(|answer| success(&answer)))
+            let answer = answer.unwrap_or_else(|| Err("it does not answer".into()));
+            (name.as_str(), answer.and_then(|answer| success(&answer)))
         });
         join_all(asked).await
     }
 
     /// Their names, in the order in which lists have them.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.urls.iter().map(|(name, _)| *name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.urls.iter().map(|(name, _)| name.as_str())
     }
 
     /// Asks one of them; `None` when there is no such context.
@@ -108,18 +101,18 @@ impl Contexts {
         path: &str,
         body: Option<Bytes>,
     ) -> Option<Result<Response<Bytes>, String>> {
-        let (_, url) = self.urls.iter().find(|(name, _)| *name == context)?;
+        let (_, url) = self.urls.iter().find(|(name, _)| name == context)?;
         Some(self.send(method, &format!("{url}{path}"), body).await)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Vec<(&'static str, Result<T, String>)> {
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Vec<(&str, Result<T, String>)> {
         let asked = self.urls.iter().map(async |(name, url)| {
             let answer = self.send(method.clone(), &format!("{url}{path}"), None).await;
             let read = |answer: Response<Bytes>| {
                 success(&answer)?;
                 serde_json::from_slice(answer.body()).map_err(|error| error.to_string())
             };
-            (*name, answer.and_then(read))
+            (name.as_str(), answer.and_then(read))
         });
         join_all(asked).await
     }

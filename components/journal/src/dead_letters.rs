@@ -76,7 +76,7 @@ async fn pass_on(contexts: &Contexts, id: &str, what: &str, body: Bytes) -> Resu
 }
 
 /// Context and sequence number out of an id such as `product-17`.
-fn parse(contexts: &Contexts, id: &str) -> Option<(&'static str, i64)> {
+fn parse<'a>(contexts: &'a Contexts, id: &str) -> Option<(&'a str, i64)> {
     let (context, sequence) = id.rsplit_once('-')?;
     let context = contexts.names().find(|name| *name == context)?;
     Some((context, sequence.parse().ok().filter(|sequence| *sequence >= 0)?))

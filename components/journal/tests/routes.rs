@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 const URL: &str = "http://product.spin.internal";
+const PRODUCT: &str = "product = http://product.spin.internal\n";
 
 struct Shop {
     native: Arc<Native>,
@@ -22,7 +23,7 @@ impl Shop {
     async fn open() -> Self {
         let native = Native::new();
         let product = App::<Products>::open(&native.replica(), product::http::routes).await;
-        native.set_variable("product_url", URL);
+        native.set_variable("contexts", PRODUCT);
         native.route(URL, product.router.clone());
         let journal = http::app(routes(native.clone()).await);
         Self { native, journal }
@@ -85,7 +86,7 @@ async fn a_catch_up_goes_on_until_nothing_new_comes_of_it() {
 #[tokio::test]
 async fn a_catch_up_says_who_could_not() {
     let shop = Shop::open().await;
-    shop.native.set_variable("order_url", "http://nobody.spin.internal");
+    shop.native.set_variable("contexts", &format!("{PRODUCT}order = http://nobody.spin.internal\n"));
     let journal = http::app(routes(shop.native.clone()).await);
     let failed = call(&journal, "POST", "/catch-up", &[], None).await;
     failed.assert_problem(503, "contexts-unavailable");
@@ -144,7 +145,7 @@ fn poison(shop: &Shop, order: &str) {
 async fn dead_letters_of_all_contexts_are_in_one_list() {
     let shop = Shop::open().await;
     let order = App::<order::Orders>::open(&shop.native.replica(), order::http::routes).await;
-    shop.native.set_variable("order_url", "http://order.spin.internal");
+    shop.native.set_variable("contexts", &format!("{PRODUCT}order = http://order.spin.internal\n"));
     shop.native.route("http://order.spin.internal", order.router.clone());
     let journal = http::app(routes(shop.native.clone()).await);
     let ids = |reply: &Reply| reply.items().iter().map(|letter| letter["id"].clone()).collect::<Vec<_>>();

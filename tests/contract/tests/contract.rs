@@ -9,9 +9,11 @@
 
 use contract_tests::{Api, Facts, events, resolved, root, shape};
 use contracts::samples;
-use kernel::Context;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, env, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+};
 
 /// Set it to write additions down. What breaks somebody is never written.
 const NEW: &str = "NEW_GOLDEN";
@@ -41,24 +43,12 @@ fn compare(file: &str, today: &Facts, for_whom: impl Fn(&str) -> String) {
     fs::write(path, today.to_string()).unwrap();
 }
 
-/// Who reads which event.
-fn consumers() -> BTreeMap<&'static str, &'static [&'static str]> {
-    let of = |name, consumes| (name, consumes);
-    BTreeMap::from([
-        of(product::Products::NAME, product::Products::CONSUMES),
-        of(order::Orders::NAME, order::Orders::CONSUMES),
-        of(payment::Payments::NAME, payment::Payments::CONSUMES),
-        of(delivery::Deliveries::NAME, delivery::Deliveries::CONSUMES),
-        of(marketing::Marketing::NAME, marketing::Marketing::CONSUMES),
-        of(customer_center::MyPages::NAME, customer_center::MyPages::CONSUMES),
-    ])
-}
-
 fn readers_of(fact: &str) -> String {
     let event = fact.split(' ').next().unwrap_or_default();
-    let contexts = consumers().into_iter().filter(|(_, consumes)| consumes.contains(&event)).map(|(name, _)| name);
-    let contexts: Vec<_> = contexts.chain(["whoever follows /events", "every log that holds it"]).collect();
-    contexts.join(", ")
+    let readers = saga_tests::contexts().into_iter().filter(|it| it.consumes.contains(&event)).map(|it| it.name);
+    let readers: BTreeSet<_> = readers.collect();
+    let readers: Vec<_> = readers.into_iter().chain(["whoever follows /events", "every log that holds it"]).collect();
+    readers.join(", ")
 }
 
 fn clients_of(fact: &str) -> String {

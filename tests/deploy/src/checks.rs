@@ -1,6 +1,7 @@
 //! What must hold for the objects of an overlay. Each check lists what is wrong; an empty list is good.
 
-use crate::{Manifest, Object, Objects, string, strings};
+use crate::{Object, Objects, string, strings};
+use manifest::Manifest;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -258,7 +259,7 @@ pub fn spin(objects: &Objects, manifest: &Manifest) -> Complaints {
 fn spin_app(objects: &Objects, manifest: &Manifest, app: &Object) -> Complaints {
     let mut complaints = vec![];
     let (spec, ids) = (&app["spec"], components(manifest, app));
-    let used = |of: fn(&crate::manifest::Component) -> &BTreeSet<String>| -> BTreeSet<&String> {
+    let used = |of: fn(&manifest::Component) -> &BTreeSet<String>| -> BTreeSet<&String> {
         ids.iter().flat_map(|id| of(&manifest.components[*id])).collect()
     };
     let set: BTreeMap<String, &Value> = items(&spec["variables"]).map(|it| (string(&it["name"]), it)).collect();

@@ -13,12 +13,10 @@
 )]
 
 pub mod checks;
-mod manifest;
 pub mod network;
 mod objects;
 mod tools;
 
-pub use manifest::Manifest;
 pub use objects::{Object, Objects, string, strings};
 pub use tools::Tool;
 

@@ -4,24 +4,29 @@
 
 use libsql::{Builder, Connection, params};
 use serde_json::{Value as Json, json};
+use std::fs;
 
 const LOG: &str = include_str!("../../../sql/log.sql");
 const CONTEXT: &str = include_str!("../../../sql/context.sql");
-const CONTEXTS: [(&str, &str); 6] = [
-    ("customer_center", include_str!("../../../sql/customer_center.sql")),
-    ("delivery", include_str!("../../../sql/delivery.sql")),
-    ("marketing", include_str!("../../../sql/marketing.sql")),
-    ("order", include_str!("../../../sql/order.sql")),
-    ("payment", include_str!("../../../sql/payment.sql")),
-    ("product", include_str!("../../../sql/product.sql")),
-];
+
+/// The contexts' own files: all in `sql/` but what is there for all of them.
+fn contexts() -> Vec<(String, String)> {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql")).unwrap();
+    let files = files.map(|file| file.unwrap().path()).map(|path| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read_to_string(path).unwrap())
+    });
+    files.filter(|(name, _)| !["log", "context"].contains(&name.as_str())).collect()
+}
 
 /// A shop's database, with everything that the components make at their first request, made twice.
 async fn shop() -> Connection {
     let connection = Builder::new_local(":memory:").build().await.unwrap().connect().unwrap();
+    let contexts = contexts();
+    assert!(contexts.iter().any(|(name, _)| name == "delivery"), "{contexts:?}");
     for _ in 0..2 {
         migrate(&connection, LOG).await;
-        for (name, own) in CONTEXTS {
+        for (name, own) in &contexts {
             for file in [own, CONTEXT] {
                 let file = file.replace("{context}", name).replace("{version}", "1");
                 migrate(&connection, &file.replace("{watched}", "'OrderPlaced', 'OrderCancelled'")).await;

@@ -1,4 +1,4 @@
-//! The whole shop without I/O: the seven contexts' own decisions and policies on a log in memory ([`kernel::model`]).
+//! The whole shop without I/O: the contexts' own decisions and policies on a log in memory ([`kernel::model`]).
 //!
 //! Everything that takes time in the real shop is a step of its own here, which a test takes when it wants to: deciding
 //! on a command, reading a piece of the log, committing what came of it, or losing it in a crash.
@@ -14,8 +14,10 @@ use contracts::{
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, State,
+    Context, Recorded, State,
     model::{Log, Member, Model, Rules, Unit},
+    scenario::FRESH,
+    schema,
 };
 use marketing::Marketing;
 use order::{Orders, domain::PAYMENT_UNAVAILABLE};
@@ -28,23 +30,76 @@ use product::{
     domain::{Changes, Description},
 };
 
-/// The contexts.
-pub const CONTEXTS: [&str; 6] = ["product", "order", "payment", "delivery", "marketing", "customer-center"];
-
 /// Which state of a context.
 pub type Key<C> = <<C as Context>::State as State>::Key;
 
-/// The shop.
-#[derive(Default)]
-#[allow(missing_docs, reason = "they are called what they are")]
-pub struct Shop {
-    pub log: Log,
-    pub product: Model<Products>,
-    pub order: Model<Orders>,
-    pub payment: Model<Payments>,
-    pub delivery: Model<Deliveries>,
-    pub marketing: Model<Marketing>,
-    pub customer_center: Model<MyPages>,
+/// What a context says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its name.
+    pub name: &'static str,
+    /// The events that it reads.
+    pub consumes: &'static [&'static str],
+    /// The events that it appends.
+    pub appends: &'static [&'static str],
+    /// Whether something follows from an event that it reads before it knows anything else.
+    pub acts_on: fn(&Recorded) -> bool,
+    /// The version of its schema.
+    pub schema_version: i64,
+    /// Its schema.
+    pub schema: [String; 2],
+}
+
+impl About {
+    fn of<C: Context>() -> Self {
+        Self {
+            name: C::NAME,
+            consumes: C::CONSUMES,
+            appends: C::APPENDS,
+            acts_on: |event| C::whenever(event, FRESH).is_some(),
+            schema_version: C::SCHEMA_VERSION,
+            schema: schema::<C>(),
+        }
+    }
+}
+
+/// Makes the shop of its contexts. Every test that needs their types has them from here.
+macro_rules! contexts {
+    ($($field:ident: $context:ty),+ $(,)?) => {
+        /// The names of the contexts.
+        pub const CONTEXTS: &[&str] = &[$(<$context>::NAME),+];
+
+        /// What each context says of itself.
+        pub fn contexts() -> Vec<About> {
+            vec![$(About::of::<$context>()),+]
+        }
+
+        /// The shop.
+        #[derive(Default)]
+        #[allow(missing_docs, reason = "they are called what they are")]
+        pub struct Shop {
+            pub log: Log,
+            $(pub $field: Model<$context>),+
+        }
+
+        impl Shop {
+            #[allow(clippy::panic, reason = "a test names a context that there is")]
+            fn member(&mut self, context: &str) -> (&mut dyn Member, &mut Log) {
+                let members: [&mut dyn Member; CONTEXTS.len()] = [$(&mut self.$field),+];
+                let member = members.into_iter().find(|member| member.name() == context);
+                (member.unwrap_or_else(|| panic!("there is no context {context}")), &mut self.log)
+            }
+        }
+    };
+}
+
+contexts! {
+    product: Products,
+    order: Orders,
+    payment: Payments,
+    delivery: Deliveries,
+    marketing: Marketing,
+    customer_center: MyPages,
 }
 
 /// What somebody asks of the shop.
@@ -189,19 +244,6 @@ impl Shop {
     pub fn story<'a>(&'a self, order: &'a OrderId) -> impl Iterator<Item = &'a Event> {
         let events = self.log.entries().iter().map(|entry| &entry.recorded.event);
         events.filter(move |event| event.order_id() == Some(order))
-    }
-
-    fn member(&mut self, context: &str) -> (&mut dyn Member, &mut Log) {
-        let member: &mut dyn Member = match context {
-            "product" => &mut self.product,
-            "order" => &mut self.order,
-            "payment" => &mut self.payment,
-            "delivery" => &mut self.delivery,
-            "marketing" => &mut self.marketing,
-            _ => &mut self.customer_center,
-        };
-        assert_eq!(member.name(), context);
-        (member, &mut self.log)
     }
 
     fn modify(&mut self, product: &ProductId, changes: Changes) -> Result<Unit, Refused> {

@@ -86,13 +86,13 @@ impl World {
         for (work, _) in std::mem::take(&mut self.on_its_way) {
             self.shop.commit(&work);
         }
-        self.shop.come_to_rest(&CONTEXTS);
+        self.shop.come_to_rest(CONTEXTS);
         for order in (0..ORDERS).map(order) {
             let _ = self.shop.ask(&Ask::GiveUp { order: order.clone() });
             let open = self.shop.order.find::<Order>(&order).is_some_and(|order| order.status == Status::Pending);
             assert!(!open, "{order} is left open");
         }
-        self.shop.come_to_rest(&CONTEXTS);
+        self.shop.come_to_rest(CONTEXTS);
     }
 }
 
@@ -195,7 +195,7 @@ fn without_the_condition_an_order_is_delivered_and_cancelled() {
         let (order, product) = (order(0), product(0));
         world.shop.ask(&Ask::Place { order: order.clone(), product, quantity: 1 }).unwrap();
         world.shop.ask(&Ask::Charge { order: order.clone(), approved: true }).unwrap();
-        world.shop.come_to_rest(&CONTEXTS);
+        world.shop.come_to_rest(CONTEXTS);
         // Both are decided before either is committed.
         let cancel = world.shop.decide(&Ask::Cancel { order: order.clone() }).unwrap();
         let complete = world.shop.decide(&Ask::Complete { order }).unwrap();

@@ -7,17 +7,10 @@ use contracts::{
     saga::{Compensation, FAILURES, STEPS, Step},
     samples,
 };
-use customer_center::MyPages;
-use delivery::Deliveries;
-use kernel::{Context, Recorded, model::Entry, scenario::FRESH};
-use marketing::Marketing;
-use order::{
-    Orders,
-    domain::{Order, Status},
-};
-use payment::Payments;
-use product::{Products, domain::Product};
-use saga_tests::{Ask, CONTEXTS, Shop, laws};
+use kernel::{Recorded, model::Entry};
+use order::domain::{Order, Status};
+use product::domain::Product;
+use saga_tests::{About, Ask, CONTEXTS, Shop, contexts, laws};
 use std::collections::BTreeSet;
 
 /// The kits that there are when the saga begins.
@@ -105,6 +98,10 @@ fn compensations() -> impl Iterator<Item = (&'static str, Compensation, &'static
     compensations.flat_map(|(context, undo)| undo.whenever.iter().map(move |event| (context, undo, *event)))
 }
 
+fn has_a_step(context: &str) -> bool {
+    STEPS.iter().any(|step| step.context == context)
+}
+
 /// The contexts in every order in which they can hear of something.
 fn orders_of_reading() -> Vec<Vec<&'static str>> {
     fn permute(left: &[&'static str]) -> Vec<Vec<&'static str>> {
@@ -117,9 +114,9 @@ fn orders_of_reading() -> Vec<Vec<&'static str>> {
         });
         all.collect()
     }
-    // Marketing and my page only look on: they come last.
-    let (actors, onlookers) = CONTEXTS.split_at(4);
-    permute(actors).into_iter().map(|actors| [actors, onlookers.to_vec()].concat()).collect()
+    // Who has no step in the saga only looks on: they come last.
+    let (actors, onlookers): (Vec<_>, Vec<_>) = CONTEXTS.iter().copied().partition(|context| has_a_step(context));
+    permute(&actors).into_iter().map(|actors| [actors, onlookers.clone()].concat()).collect()
 }
 
 /// All that is left of the order is the memory of it, and the stock is as it was before.
@@ -147,7 +144,7 @@ fn every_step_is_what_its_context_does() {
             None => assert!(step.whenever.is_empty(), "{step:?} was caused by a request"),
         }
     }
-    shop.come_to_rest(&CONTEXTS);
+    shop.come_to_rest(CONTEXTS);
     laws::at_rest(&shop).unwrap();
     let status = shop.order.find::<Order>(&samples::order_id()).map(|order| order.status);
     assert_eq!(status, Some(Status::Delivered));
@@ -178,10 +175,10 @@ fn every_failure_closes_the_order() {
 
 #[test]
 fn no_context_does_more_than_stands_in_the_table() {
-    fn acts_on<C: Context>() -> BTreeSet<(&'static str, &'static str)> {
-        let consumed = C::CONSUMES.iter().filter(|name| {
+    fn acts_on(context: &About) -> BTreeSet<(&'static str, &'static str)> {
+        let consumed = context.consumes.iter().filter(|name| {
             let event = sample(name);
-            let recorded = Recorded {
+            (context.acts_on)(&Recorded {
                 seq: Some(1),
                 id: String::new(),
                 time: String::new(),
@@ -189,20 +186,21 @@ fn no_context_does_more_than_stands_in_the_table() {
                 causation_id: String::new(),
                 traceparent: String::new(),
                 event,
-            };
-            C::whenever(&recorded, FRESH).is_some()
+            })
         });
-        consumed.map(|name| (C::NAME, *name)).collect()
+        consumed.map(|name| (context.name, *name)).collect()
     }
-    let acts = [acts_on::<Products>(), acts_on::<Orders>(), acts_on::<Payments>(), acts_on::<Deliveries>()];
+    let (actors, onlookers): (Vec<_>, Vec<_>) = contexts().into_iter().partition(|it| has_a_step(it.name));
     let steps = STEPS.iter().flat_map(|step| step.whenever.iter().map(|event| (step.context, *event)));
     let undone = compensations().map(|(context, _, event)| (context, event));
     let failed = FAILURES.iter().map(|(failure, _)| ("order", *failure));
     let table: BTreeSet<_> = steps.chain(undone).chain(failed).collect();
-    assert_eq!(acts.into_iter().flatten().collect::<BTreeSet<_>>(), table);
-    // Marketing tells of everything that it reads, and my page does nothing but show.
-    assert_eq!(acts_on::<Marketing>().len(), Marketing::CONSUMES.len());
-    assert_eq!(acts_on::<MyPages>(), BTreeSet::new());
+    assert_eq!(actors.iter().flat_map(acts_on).collect::<BTreeSet<_>>(), table);
+    // Marketing tells of everything that it reads; whoever else has no step does nothing but show.
+    for context in onlookers {
+        let acts = if context.name == "marketing" { context.consumes.len() } else { 0 };
+        assert_eq!(acts_on(&context).len(), acts, "{}", context.name);
+    }
 }
 
 // Twice
@@ -261,7 +259,7 @@ fn every_compensation_may_be_heard_of_again_after_all_is_undone() {
     for (context, _, trigger) in compensations() {
         let mut shop = shop_after(undoable());
         shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
-        shop.come_to_rest(&CONTEXTS);
+        shop.come_to_rest(CONTEXTS);
         assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
     }
 }
@@ -400,35 +398,27 @@ fn after_the_pivot_nothing_is_undone() {
     let mut shop = shop_after(STEPS);
     let refused = shop.ask(&Ask::Cancel { order: samples::order_id() });
     assert_eq!(refused, Err("the order was delivered, so it cannot be cancelled any more".into()));
-    shop.come_to_rest(&CONTEXTS);
+    shop.come_to_rest(CONTEXTS);
     laws::at_rest(&shop).unwrap();
 }
 
 // Who appends what
 
-/// Name, what it reads, what it appends.
-fn contexts() -> [(&'static str, &'static [&'static str], &'static [&'static str]); 6] {
-    fn of<C: Context>() -> (&'static str, &'static [&'static str], &'static [&'static str]) {
-        (C::NAME, C::CONSUMES, C::APPENDS)
-    }
-    [of::<Products>(), of::<Orders>(), of::<Payments>(), of::<Deliveries>(), of::<Marketing>(), of::<MyPages>()]
-}
-
 fn source_of(event_type: &str) -> &'static str {
-    contexts().iter().find(|(_, _, appends)| appends.contains(&event_type)).unwrap().0
+    contexts().iter().find(|it| it.appends.contains(&event_type)).unwrap().name
 }
 
 #[test]
 fn every_event_is_appended_by_exactly_one_context() {
     for event in Event::TYPES {
-        let sources = contexts().iter().filter(|(_, _, appends)| appends.contains(event)).count();
+        let sources = contexts().iter().filter(|it| it.appends.contains(event)).count();
         assert_eq!(sources, usize::from(!Event::OF_ANY_CONTEXT.contains(event)), "{event}");
     }
 }
 
 #[test]
 fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends() {
-    for (name, consumes, appends) in contexts() {
+    for About { name, consumes, appends, .. } in contexts() {
         for event in consumes.iter().chain(appends) {
             assert!(Event::TYPES.contains(event), "{name} knows {event}, which does not exist");
         }
@@ -438,5 +428,5 @@ fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends(
 
 #[test]
 fn the_contexts_are_all_there() {
-    assert_eq!(contexts().map(|(name, _, _)| name), CONTEXTS);
+    assert_eq!(CONTEXTS, manifest::contexts(), "the shop of these tests, and spin.toml");
 }

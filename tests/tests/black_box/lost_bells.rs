@@ -8,9 +8,6 @@ own!(
     a_catch_up_brings_all_contexts_to_the_end_of_the_log,
 );
 
-/// All contexts that read the log.
-const CONTEXTS: [&str; 6] = ["product", "order", "payment", "delivery", "marketing", "customer-center"];
-
 /// A shop whose bells nobody hears.
 fn deaf_shop(mode: Mode) -> Shop {
     match mode {
@@ -80,7 +77,8 @@ fn a_catch_up_brings_all_contexts_to_the_end_of_the_log(mode: Mode) {
     shop.cancel(&cancelled).is(200);
 
     let caught_up = shop.act("/catch-up").is(200);
-    for context in CONTEXTS {
+    let contexts = manifest::contexts();
+    for context in &contexts {
         assert_eq!(caught_up["contexts"][context]["lag"], 0, "{context}: {caught_up}");
     }
     // So nothing moves any more, although nobody was asked: the whole story stands in the log.
@@ -91,7 +89,7 @@ fn a_catch_up_brings_all_contexts_to_the_end_of_the_log(mode: Mode) {
         assert!(events.has("PaymentCancelled") && events.has("DeliveryCancelled"), "{:?}", events.types());
     }
     let head = all.last().unwrap().seq();
-    for context in CONTEXTS {
+    for context in &contexts {
         assert!(caught_up["contexts"][context]["cursor"].as_i64().unwrap() <= head, "{caught_up}");
     }
     let again = shop.act("/catch-up").is(200);

@@ -1,10 +1,11 @@
 //! The overlays: everything that an object names is there, and the network lets in whom it should.
 
 use deploy_tests::{
-    Manifest, OVERLAYS, Objects, Tool, checks,
+    OVERLAYS, Objects, Tool, checks,
     network::{From, lets_in},
     root,
 };
+use manifest::Manifest;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -195,7 +196,6 @@ const ISTIO: From<'_> = From::Stranger(&[("gateway.networking.k8s.io/gateway-nam
 const PROMETHEUS: From<'_> = From::Elsewhere("monitoring", &[("app.kubernetes.io/name", "prometheus")]);
 const SOMEBODY: From<'_> = From::Stranger(&[("app", "somebody")]);
 const ELSEWHERE: From<'_> = From::Elsewhere("kube-system", &[("app", "somebody")]);
-const CONTEXTS: [&str; 6] = ["product", "order", "payment", "delivery", "marketing", "customer-center"];
 
 #[test]
 fn the_network_lets_in_the_gateway_and_nobody_else() {
@@ -218,10 +218,11 @@ fn the_network_lets_in_the_gateway_and_nobody_else() {
 
 #[test]
 fn apart_the_contexts_are_reached_by_those_who_need_them() {
+    let contexts = manifest::contexts();
     for (overlay, gateway) in [("local-split", TRAEFIK), ("aks-split", ISTIO)] {
         let Some(split) = Objects::overlay(overlay) else { return };
         let pod = |id: &str| format!("mealkit-{id}");
-        for to in CONTEXTS {
+        for to in contexts.iter().map(String::as_str) {
             assert!(lets_in(&split, gateway, &pod(to), "http-app"), "{overlay}: the gateway, to {to}");
             assert!(
                 lets_in(&split, From::Pod("mealkit-journal"), &pod(to), "http-app"),
@@ -232,7 +233,7 @@ fn apart_the_contexts_are_reached_by_those_who_need_them() {
                 "{overlay}: {to}, to the journal"
             );
             assert!(lets_in(&split, From::Pod(&pod(to)), "mealkit-libsql", "http"), "{overlay}: {to}, to the database");
-            for from in CONTEXTS.into_iter().filter(|from| *from != to) {
+            for from in contexts.iter().map(String::as_str).filter(|from| *from != to) {
                 let wanted = (from, to) == ("order", "payment");
                 assert_eq!(
                     lets_in(&split, From::Pod(&pod(from)), &pod(to), "http-app"),

@@ -1,7 +1,15 @@
-//! What `spin.toml` says that the deployment must agree with.
+//! What `spin.toml` says: which contexts there are, and what the deployment must agree with.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness for tests: whatever goes wrong is a failed test"
+)]
 
-use crate::read;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 use toml::{Table, Value};
 
 /// In clusters: the Redis without its password (`cargo xtask manifest --cluster`).
@@ -15,6 +23,13 @@ pub struct Manifest {
     pub components: BTreeMap<String, Component>,
     /// The public paths, each with the component that answers there; without the journal's, which has all the rest.
     pub routes: BTreeMap<String, String>,
+    /// The contexts, in the order in which the journal has them.
+    pub contexts: Vec<String>,
+}
+
+/// The names of the contexts, as `spin.toml` has them.
+pub fn contexts() -> Vec<String> {
+    Manifest::read().contexts
 }
 
 /// A component.
@@ -30,7 +45,8 @@ pub struct Component {
 impl Manifest {
     /// Reads `spin.toml`.
     pub fn read() -> Self {
-        Self::parse(&read("spin.toml"))
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spin.toml");
+        Self::parse(&fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")))
     }
 
     /// Reads a manifest.
@@ -52,11 +68,14 @@ impl Manifest {
             let path = it["route"].as_str()?.trim_end_matches("/...");
             (!path.is_empty()).then(|| (path.to_owned(), it["component"].as_str().expect("a component").to_owned()))
         });
+        let named = table["component"]["journal"]["variables"]["contexts"].as_str().expect("the journal's contexts");
+        let contexts = named.lines().map(|line| line.split_once(" = ").expect("name = url").0.to_owned());
         let redis_host = (REDIS_HOST.to_owned(), Some(String::new()));
         Self {
             variables: variables.chain([redis_host]).collect(),
             components: components.collect(),
             routes: routes.collect(),
+            contexts: contexts.collect(),
         }
     }
 }
@@ -85,4 +104,19 @@ impl Component {
 fn names(template: &str) -> Vec<String> {
     let parts = template.split("{{").skip(1).filter_map(|part| part.split_once("}}"));
     parts.map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever wakes up on a bell reads the log; the journal makes exactly those catch up, each at its own address.
+    #[test]
+    fn the_journal_names_everybody_who_reads_the_log() {
+        let Manifest { components, contexts, .. } = Manifest::read();
+        let readers = components.iter().filter(|(_, it)| it.variables.contains("redis_address")).map(|(id, _)| id);
+        assert_eq!(contexts.iter().collect::<BTreeSet<_>>(), readers.collect());
+        let addresses = contexts.iter().map(|id| format!("{}_url", id.replace('-', "_")));
+        assert_eq!(components["journal"].variables, addresses.collect());
+    }
 }
