@@ -110,12 +110,7 @@ impl Looks {
         let context = sql_name(name);
         let position = format!("(SELECT position FROM consumer WHERE name = '{name}')");
         let waits = format!("EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject = event.subject AND {OPEN})");
-        let values: Vec<String> = consumes.iter().map(|name| format!("('{name}')")).collect();
-        // What a newer build reads is seen by an older one, too: as what it must not step over.
-        let known = match values.as_slice() {
-            [] => String::new(),
-            values => format!(" UNION VALUES {}", values.join(", ")),
-        };
+        let types = log::types(consumes.iter().copied());
         Self {
             at: format!(
                 "SELECT 'at', position, ({HEAD}), (SELECT archived_to FROM log_archive), \
@@ -123,15 +118,15 @@ impl Looks {
                  EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), \
                  NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM consumer WHERE name = '{name}'"
             ),
+            // What a newer build reads is seen by an older one, too: as what it must not step over.
             unread: format!(
-                "SELECT * FROM (SELECT 'event', {COLUMNS}, {waits} FROM event WHERE seq > {position} AND type IN \
-                 (SELECT value FROM consumer, json_each(consumes) WHERE name = '{name}'{known}) \
+                "SELECT * FROM (SELECT 'event', {COLUMNS}, {waits} FROM event WHERE seq > {position} AND (type IN ({types}) \
+                 OR type IN (SELECT value FROM consumer, json_each(consumes) WHERE name = '{name}')) \
                  ORDER BY seq LIMIT {BATCH})"
             ),
             about: format!(
                 "SELECT 'event', {COLUMNS}, {waits} FROM event INDEXED BY event_subject \
-                 WHERE seq > {position} AND type IN ({}) AND subject",
-                log::types(consumes.iter().copied())
+                 WHERE seq > {position} AND type IN ({types}) AND subject"
             ),
             rows: format!(
                 "SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
@@ -142,7 +137,8 @@ impl Looks {
 
     /// All that is unread, and these rows.
     fn all(&self, ids: &Ids) -> String {
-        format!("{} UNION ALL {} UNION ALL {} {ids}", self.at, self.unread, self.rows)
+        let rows = if ids.0.is_empty() { String::new() } else { format!(" UNION ALL {} {ids}", self.rows) };
+        format!("{} UNION ALL {}{rows}", self.at, self.unread)
     }
 
     /// What is unread about these rows, and the rows.
@@ -167,8 +163,7 @@ impl Ids {
 
     fn parameters(self) -> Vec<Value> {
         match self.0.len() {
-            0 => vec![],
-            1..=FEW => self.0.into_iter().map(Value::from).collect(),
+            0..=FEW => self.0.into_iter().map(Value::from).collect(),
             _ => vec![json!(self.0).to_string().into()],
         }
     }
@@ -177,7 +172,6 @@ impl Ids {
 impl fmt::Display for Ids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            0 => f.write_str("IN ()"),
             1 => f.write_str("= ?1"),
             few @ 2..=FEW => {
                 let places: Vec<String> = (1..=few).map(|place| format!("?{place}")).collect();

@@ -6,9 +6,9 @@ use contracts::{
     ids::{OrderId, ProductId},
     saga,
 };
-use customer_center::domain::MyPage;
+use customer_center::{MyPages, domain::MyPage};
 use delivery::domain::{Delivery, Status as DeliveryStatus};
-use kernel::{Context, Recorded, model::Member};
+use kernel::{Context, Decider, Recorded, model::Member};
 use marketing::Marketing;
 use order::domain::{Order, Status as OrderStatus};
 use payment::domain::{Payment, Status as PaymentStatus};
@@ -86,7 +86,7 @@ fn orders(shop: &Shop) -> BTreeSet<OrderId> {
 /// An order is placed once, charged once and given back once, and never both delivered and cancelled; and nothing is
 /// undone that was not done.
 fn happens_once(shop: &Shop, order: &OrderId) -> Result<(), Broken> {
-    let types: Vec<_> = shop.story(order).map(Event::event_type).collect();
+    let types: Vec<_> = shop.story(order).map(Event::name).collect();
     let count = |wanted: &[&str]| types.iter().filter(|name| wanted.contains(name)).count();
     for wanted in ONE_OF {
         law(count(wanted) <= 1, || format!("{order}: more than one of {wanted:?} in {types:?}"))?;
@@ -160,7 +160,7 @@ fn all_agree(shop: &Shop, id: &OrderId) -> Result<(), Broken> {
     let payment = shop.payment.find::<Payment>(id).filter(|payment| payment.payment_id.is_some()).map(|it| it.status);
     let delivery = shop.delivery.find::<Delivery>(id).filter(|it| it.delivery_id.is_some()).map(|it| it.status);
     let kits = held(shop, id);
-    let quantity = i64::from(order.quantity);
+    let quantity = i64::from(order.placed.quantity);
     let agreed = match order.status {
         OrderStatus::Pending => (payment, delivery, kits) == (None, None, 0),
         OrderStatus::Paid => false,
@@ -185,7 +185,7 @@ fn all_agree(shop: &Shop, id: &OrderId) -> Result<(), Broken> {
 fn the_page_shows_it(shop: &Shop, id: &OrderId) -> Result<(), Broken> {
     let page = shop.customer_center.find::<MyPage>(id);
     let story = shop.log.entries().iter().map(|entry| &entry.recorded).filter(|it| it.event.order_id() == Some(id));
-    let fresh = story.fold(None, customer_center::domain::evolve);
+    let fresh = story.fold(None, MyPages::evolve);
     law(page == fresh, || format!("the page of {id} is {page:?}, from the log it would be {fresh:?}"))?;
     let shown = page.map(|page| page.order_status);
     let status = shop.order.find::<Order>(id).map(|order| {
@@ -207,7 +207,7 @@ fn whoever_is_to_be_told_was_told(shop: &Shop) -> Result<(), Broken> {
     let entries = || shop.log.entries().iter().map(|entry| &entry.recorded);
     let told: BTreeSet<_> =
         entries().filter(|it| matches!(it.event, Event::Notified(_))).map(|it| &it.causation_id).collect();
-    let to_be_told = entries().filter(|it| Marketing::CONSUMES.contains(&it.event.event_type()));
+    let to_be_told = entries().filter(|it| Marketing::CONSUMES.iter().any(|known| known.as_str() == it.event.name()));
     let forgotten: Vec<_> = to_be_told.filter(|it| !told.contains(&it.id)).collect();
     law(forgotten.is_empty(), || {
         format!("nobody was told of {forgotten:?}; marketing is at {}", shop.marketing.position())

@@ -7,31 +7,27 @@ pub mod laws;
 
 use contracts::{
     Event, OrderPlaced,
-    charge::{CardNumber, ChargeRequest},
-    ids::{OrderId, PaymentId, ProductId},
+    ids::{OrderId, ProductId},
     samples,
 };
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, Recorded, State,
+    Context, Recorded,
     model::{Log, Member, Model, Rules, Unit},
     scenario::FRESH,
     schema,
 };
 use marketing::Marketing;
-use order::{Orders, domain::PAYMENT_UNAVAILABLE};
-use payment::{
-    Payments,
-    domain::{Intent, Verdict},
+use order::{
+    Orders,
+    domain::{PAYMENT_UNAVAILABLE, Placement},
 };
+use payment::{Payments, domain::Verdict};
 use product::{
     Products,
     domain::{Changes, Description},
 };
-
-/// Which state of a context.
-pub type Key<C> = <<C as Context>::State as State>::Key;
 
 /// What a context says of itself.
 #[derive(Clone, Debug)]
@@ -39,9 +35,9 @@ pub struct About {
     /// Its name.
     pub name: &'static str,
     /// The events that it reads.
-    pub consumes: &'static [&'static str],
+    pub consumes: Vec<&'static str>,
     /// The events that it appends.
-    pub appends: &'static [&'static str],
+    pub appends: Vec<&'static str>,
     /// Whether something follows from an event that it reads before it knows anything else.
     pub acts_on: fn(&Recorded) -> bool,
     /// The version of its schema.
@@ -54,8 +50,8 @@ impl About {
     fn of<C: Context>() -> Self {
         Self {
             name: C::NAME,
-            consumes: C::CONSUMES,
-            appends: C::APPENDS,
+            consumes: C::CONSUMES.iter().map(|event_type| event_type.as_str()).collect(),
+            appends: C::APPENDS.iter().map(|event_type| event_type.as_str()).collect(),
             acts_on: |event| C::whenever(event, FRESH).is_some(),
             schema_version: C::SCHEMA_VERSION,
             schema: schema::<C>(),
@@ -130,7 +126,7 @@ pub struct Work {
     /// The context.
     pub context: &'static str,
     /// What is to be committed.
-    pub units: Vec<Unit>,
+    pub unit: Option<Unit>,
 }
 
 /// A command was refused, for this reason.
@@ -163,37 +159,48 @@ impl Shop {
                         image_url: kit.image_url,
                     },
                 };
-                decide(&mut self.product, &mut self.log, &Key::<Products>::product(&product), command)
+                decide(&mut self.product, &mut self.log, command)
             }
             Ask::Restock { product, stock } => {
                 self.modify(&product, Changes { stock: Some(stock), ..Changes::default() })
             }
             Ask::Rename { product, name } => self.modify(&product, Changes { name: Some(name), ..Changes::default() }),
             Ask::Place { order, product, quantity } => {
-                let key = Key::<Orders>::order_of_kit(&order, &product);
-                let OrderPlaced { member_id, address, .. } = samples::order_placed();
-                let command = order::domain::Command::Place { order_id: order, member_id, quantity, address };
-                decide(&mut self.order, &mut self.log, &key, command)
+                let OrderPlaced { member_id, address, card, card_owner, .. } = samples::order_placed();
+                let placement = Placement {
+                    order_id: order,
+                    member_id,
+                    product_id: product,
+                    quantity,
+                    address,
+                    card: card.unwrap_or_default(),
+                    card_owner: card_owner.unwrap_or_default(),
+                };
+                decide(&mut self.order, &mut self.log, order::domain::Command::Place(placement))
             }
             Ask::Charge { order, approved } => {
                 let verdict = match approved {
                     true => Verdict::Approved { approval_number: "A-1".into() },
                     false => Verdict::Declined { reason: "card_declined".into() },
                 };
-                let payment_id = PaymentId::new(format!("payment of {order}"));
-                let intent = Box::new(Intent::new(payment_id, &self.charge_of(&order)?));
-                let command = payment::domain::Command::Record { intent, verdict };
-                decide(&mut self.payment, &mut self.log, &order, command)
+                let order = Box::new(self.placed(&order)?);
+                decide(&mut self.payment, &mut self.log, payment::domain::Command::Record { order, verdict })
             }
             Ask::GiveUp { order } => {
-                self.tell_order(&order, order::domain::Command::Reject { reason: PAYMENT_UNAVAILABLE.into() })
+                let reason = PAYMENT_UNAVAILABLE.into();
+                let command = order::domain::Command::Reject { order_id: order, reason };
+                decide(&mut self.order, &mut self.log, command)
             }
-            Ask::Cancel { order } => self.tell_order(&order, order::domain::Command::Cancel { reason: None }),
+            Ask::Cancel { order } => {
+                let command = order::domain::Command::Cancel { order_id: order, reason: None };
+                decide(&mut self.order, &mut self.log, command)
+            }
             Ask::Complete { order } => {
-                decide(&mut self.delivery, &mut self.log, &order, delivery::domain::Command::Complete)
+                let command = delivery::domain::Command::Complete { order_id: order };
+                decide(&mut self.delivery, &mut self.log, command)
             }
         }?;
-        Ok(Work { context: ask.context(), units: vec![unit] })
+        Ok(Work { context: ask.context(), unit: Some(unit) })
     }
 
     /// Asks until it is committed, or refused.
@@ -212,13 +219,13 @@ impl Shop {
     /// A context reads up to so many events. What follows from them is not committed yet.
     pub fn read(&mut self, context: &'static str, limit: usize) -> Work {
         let (member, log) = self.member(context);
-        Work { context, units: member.read(log, limit) }
+        Work { context, unit: member.read(log, limit) }
     }
 
-    /// Commits work, or as much of it as the rules allow; says whether it was all of it.
+    /// Commits work, if the rules allow it; says whether they did.
     pub fn commit(&mut self, work: &Work) -> bool {
         let (member, log) = self.member(work.context);
-        member.commit(log, &work.units) == work.units.len()
+        work.unit.as_ref().is_none_or(|unit| member.commit(log, unit))
     }
 
     /// A context reads the log to its end.
@@ -247,33 +254,17 @@ impl Shop {
     }
 
     fn modify(&mut self, product: &ProductId, changes: Changes) -> Result<Unit, Refused> {
-        let command = product::domain::Command::Modify(changes);
-        decide(&mut self.product, &mut self.log, &Key::<Products>::product(product), command)
-    }
-
-    fn tell_order(&mut self, order: &OrderId, command: order::domain::Command) -> Result<Unit, Refused> {
-        decide(&mut self.order, &mut self.log, &Key::<Orders>::order(order), command)
+        let command = product::domain::Command::Modify { product_id: product.clone(), changes };
+        decide(&mut self.product, &mut self.log, command)
     }
 
     /// Order asks for a charge only after it has placed the order.
-    fn charge_of(&self, order: &OrderId) -> Result<ChargeRequest, Refused> {
+    fn placed(&self, order: &OrderId) -> Result<OrderPlaced, Refused> {
         let placed = self.story(order).find_map(|event| match event {
             Event::OrderPlaced(placed) => Some(placed.clone()),
             _ => None,
         });
-        let placed = placed.ok_or("there is no such order")?;
-        Ok(ChargeRequest {
-            order_id: placed.order_id,
-            member_id: placed.member_id,
-            seller_id: placed.seller_id,
-            product_id: placed.product_id,
-            product_name: placed.product_name,
-            quantity: placed.quantity,
-            amount: placed.amount,
-            address: placed.address,
-            card_number: CardNumber::parse("4111111111111111").map_err(|error| error.to_string())?,
-            card_owner: "Kim Minji".into(),
-        })
+        placed.ok_or_else(|| "there is no such order".into())
     }
 }
 
@@ -289,6 +280,6 @@ impl Ask {
     }
 }
 
-fn decide<C: Context>(model: &mut Model<C>, log: &mut Log, key: &Key<C>, command: C::Command) -> Result<Unit, Refused> {
-    model.decide(log, key, command).map_err(|refusal| refusal.to_string())
+fn decide<C: Context>(model: &mut Model<C>, log: &mut Log, command: C::Command) -> Result<Unit, Refused> {
+    model.decide(log, command).map_err(|refusal| refusal.to_string())
 }

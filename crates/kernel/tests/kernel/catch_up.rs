@@ -38,7 +38,7 @@ async fn events_take_effect_in_order_and_once() {
     }
     let tally = kernel.find::<Tally>(&OrderId::new("order-3")).await.unwrap().unwrap();
     assert_eq!((tally.value.taken, tally.version), (100, 100));
-    assert_eq!(native.calls("INSERT INTO tally_commit"), 4, "in batches");
+    assert_eq!(native.calls("INSERT INTO tally_commit"), 4, "a batch is one unit");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -103,21 +103,21 @@ async fn concurrent_requests_of_an_instance_are_served_by_one_catch_up() {
         async move { kernel.catch_up().await }
     });
     held.reached().await;
-    let before = native.calls("FROM tally_cursor");
+    let before = native.calls("FROM consumer");
     let others = (0..64).map(|_| {
         let kernel = kernel.clone();
-        tokio::spawn(async move { tally::taken(&kernel, "order-0").await })
+        tokio::spawn(async move { kernel.catch_up().await })
     });
     let others: Vec<_> = others.collect();
     tokio::time::sleep(Duration::from_millis(5)).await;
     held.release();
     for other in others {
-        assert_eq!(other.await.unwrap(), 10);
+        assert_eq!(other.await.unwrap().unwrap(), 100);
     }
     leader.await.unwrap().unwrap();
     // One that looked while the leader was still at it may have tried, and lost.
     assert!(native.calls("INSERT INTO tally_commit") <= 2, "there was nothing more to do");
-    let looked = native.calls("FROM tally_cursor") - before;
+    let looked = native.calls("FROM consumer") - before;
     assert!(looked <= 2 * 64 + 3, "64 requests looked into the log {looked} times");
 }
 
@@ -136,11 +136,12 @@ async fn who_waits_for_a_catch_up_sees_what_was_in_the_log_when_it_asked() {
     native.append("product", event("StockDecreased", "a"));
     let other = tokio::spawn({
         let kernel = kernel.clone();
-        async move { tally::taken(&kernel, "a").await }
+        async move { kernel.catch_up().await }
     });
     tokio::time::sleep(Duration::from_millis(5)).await;
     held.release();
-    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap(), 2);
+    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap().unwrap(), 2);
+    assert_eq!(native.integer("SELECT row ->> 'taken' FROM tally_row"), 2);
     leader.await.unwrap().unwrap();
 }
 
@@ -149,7 +150,7 @@ async fn what_a_leader_read_before_somebody_asked_does_not_serve_who_asked() {
     let native = Native::new();
     let kernel = tally::open(&native).await;
     native.append("product", event("StockDecreased", "a"));
-    let (read, committing) = (native.hold_answer("FROM tally_cursor"), native.hold("INSERT INTO tally_commit"));
+    let (read, committing) = (native.hold_answer("FROM consumer"), native.hold("INSERT INTO tally_commit"));
     let leader = tokio::spawn({
         let kernel = kernel.clone();
         async move { kernel.catch_up().await }
@@ -157,10 +158,10 @@ async fn what_a_leader_read_before_somebody_asked_does_not_serve_who_asked() {
     read.reached().await;
     // The leader has read the log, but does not lead yet.
     native.append("product", event("StockDecreased", "a"));
-    let looked = native.hold_answer("FROM tally_cursor");
+    let looked = native.hold_answer("FROM consumer");
     let other = tokio::spawn({
         let kernel = kernel.clone();
-        async move { tally::taken(&kernel, "a").await }
+        async move { kernel.catch_up().await }
     });
     looked.reached().await;
     read.release();
@@ -168,7 +169,8 @@ async fn what_a_leader_read_before_somebody_asked_does_not_serve_who_asked() {
     looked.release();
     tokio::time::sleep(Duration::from_millis(5)).await;
     committing.release();
-    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap(), 2);
+    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap().unwrap(), 2);
+    assert_eq!(native.integer("SELECT row ->> 'taken' FROM tally_row"), 2);
     leader.await.unwrap().unwrap();
 }
 
@@ -185,12 +187,13 @@ async fn a_dropped_leader_hands_over() {
     held.reached().await;
     let other = tokio::spawn({
         let kernel = kernel.clone();
-        async move { tally::taken(&kernel, "order-0").await }
+        async move { kernel.catch_up().await }
     });
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert!(!other.is_finished(), "it waits for the leader");
     leader.abort();
-    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap(), 1);
+    assert_eq!(timeout(DEADLINE, other).await.unwrap().unwrap().unwrap(), 10);
+    assert_eq!(native.integer("SELECT sum(row ->> 'taken') FROM tally_row"), 10);
 }
 
 #[tokio::test]
@@ -199,11 +202,11 @@ async fn a_failed_leader_hands_over() {
     let kernel = tally::open(&native).await;
     append(&native, 10);
     native.fail("INSERT INTO tally_commit", "database or disk is full");
-    let id = OrderId::new("order-0");
-    let taken = join_all((0..8).map(|_| kernel.find::<Tally>(&id))).await;
-    let failed = taken.iter().filter(|found| found.is_err()).count();
-    assert_eq!(failed, 1, "{taken:?}");
-    assert!(taken.iter().flatten().all(|found| found.as_ref().is_some_and(|tally| tally.value.taken == 1)));
+    let read = join_all((0..8).map(|_| kernel.catch_up())).await;
+    let failed = read.iter().filter(|found| found.is_err()).count();
+    assert_eq!(failed, 1, "{read:?}");
+    assert!(read.iter().flatten().all(|head| *head == 10));
+    assert_eq!(native.integer("SELECT sum(row ->> 'taken') FROM tally_row"), 10);
 }
 
 #[tokio::test]
@@ -229,12 +232,13 @@ async fn types_that_the_context_does_not_know_are_stepped_over() {
         vec![],
     );
     native.append("product", event("StockDecreased", "a"));
+    kernel.catch_up().await.unwrap();
     assert_eq!(tally::taken(&kernel, "a").await, 2);
-    assert_eq!(native.integer("SELECT position FROM tally_cursor"), 1_502);
+    assert_eq!(native.integer("SELECT position FROM consumer WHERE name = 'tally'"), 1_502);
     // Some more are not worth a commit for every reader; the periodic catch-up steps over them.
     native.append("marketing", event("Notified", "a"));
     let commits = native.calls("INSERT INTO tally_commit");
-    assert_eq!(tally::taken(&kernel, "a").await, 2);
+    kernel.catch_up().await.unwrap();
     assert_eq!(native.calls("INSERT INTO tally_commit"), commits);
     let position = kernel.rest().await.unwrap();
     assert_eq!((position.cursor, position.lag), (1_503, 0));
@@ -275,7 +279,62 @@ async fn who_has_not_read_what_is_archived_says_so() {
     assert_eq!(tally::taken(&kernel, "order-0").await, 2);
     assert_eq!(native.integer("SELECT max(seq) FROM event"), 11, "no number is given twice");
     // A newcomer does not begin in the middle as if nothing had been before.
-    native.sql("UPDATE tally_cursor SET position = 0", vec![]);
+    native.sql("UPDATE consumer SET position = 0 WHERE name = 'tally'", vec![]);
     assert!(matches!(kernel.catch_up().await, Err(Error::Archived { to: 10 })));
     assert!(matches!(kernel.whole_log().await, Err(Error::Archived { to: 10 })));
+}
+
+#[tokio::test]
+async fn what_is_unread_is_folded_onto_the_rows_and_nothing_is_written() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    append(&native, 25);
+    let looked = native.calls("");
+    let folded = kernel.find::<Tally>(&OrderId::new("order-3")).await.unwrap().unwrap();
+    assert_eq!((folded.value.taken, folded.version), (3, 3));
+    assert_eq!(native.calls("") - looked, 1, "one statement");
+    assert_eq!(native.integer("SELECT count(*) FROM tally_row"), 0);
+    kernel.catch_up().await.unwrap();
+    assert_eq!(kernel.find::<Tally>(&OrderId::new("order-3")).await.unwrap().unwrap(), folded, "the version, too");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_due_is_not_folded_over() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    native.append("product", event("OutOfStock", "a"));
+    assert!(kernel.find::<Tally>(&OrderId::new("a")).await.unwrap().unwrap().value.closed);
+    assert_eq!(native.log_of("a"), ["OutOfStock", "OrderCancelled"]);
+}
+
+#[tokio::test]
+async fn a_command_reads_first_what_concerns_its_rows_and_only_that() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    native.append("product", event("StockDecreased", "a"));
+    tally::place(&kernel, "b").await.unwrap();
+    assert_eq!(native.integer("SELECT position FROM consumer WHERE name = 'tally'"), 0, "nothing unread about b");
+    assert!(tally::place(&kernel, "a").await.is_err(), "it is there by now");
+    assert_eq!(native.integer("SELECT position FROM consumer WHERE name = 'tally'"), 2);
+}
+
+#[tokio::test]
+async fn an_older_build_does_not_step_over_what_only_a_newer_one_knows() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    native.append("product", event("StockDecreased", "a"));
+    let newer = native.append("product", event("StockRestored", "a"));
+    native.append("product", event("StockDecreased", "b"));
+    let newest =
+        "UPDATE consumer SET consumes = '[\"OutOfStock\",\"StockDecreased\",\"StockRestored\"]' WHERE name = 'tally'";
+    native.sql(newest, vec![]);
+    assert_eq!(kernel.catch_up().await.unwrap(), newer - 1);
+    assert_eq!(native.integer("SELECT position FROM consumer WHERE name = 'tally'"), newer - 1);
+    assert_eq!(kernel.rest().await.unwrap().cursor, newer - 1);
+    // It may go on to answer and to decide.
+    assert_eq!(tally::taken(&kernel, "b").await, 1);
+    tally::place(&kernel, "c").await.unwrap();
+    // Nor can a unit that was decided before the newer build came.
+    let jump = "INSERT INTO tally_commit_v3 (unit, from_position, to_position) VALUES (0, ?1, 4) RETURNING unit";
+    assert_eq!(native.sql(jump, vec![(newer - 1).into()]).len(), 0);
 }

@@ -1,8 +1,8 @@
 //! A tiny context: it counts how often kits were taken for an order, and closes an order that got none.
 
-use contracts::{Event, ids::OrderId};
+use contracts::{Event, EventType, OrderCancelled, OrderPlaced, OutOfStock, StockDecreased, ids::OrderId};
 use kernel::{
-    Context, Entity, Executed, Failure, Kernel, Recorded, Trace,
+    Context, Decider, Entity, Executed, Failure, Kernel, Recorded, Trace,
     testing::{self, Native},
 };
 use serde::{Deserialize, Serialize};
@@ -41,38 +41,14 @@ impl Entity for Tally {
     }
 }
 
-impl Context for Tallies {
-    const NAME: &'static str = "tally";
-    const SQL: &'static str = "
-CREATE TABLE IF NOT EXISTS tally_tally (
-    order_id TEXT PRIMARY KEY, version INTEGER NOT NULL, taken INTEGER NOT NULL CHECK (taken < 1000), closed INTEGER
-) STRICT, WITHOUT ROWID;
-
-CREATE VIEW IF NOT EXISTS tally_row_v{version} (kind, id, version, row) AS
-    SELECT 'tally', order_id, version, json_object(
-        'order_id', order_id, 'taken', taken, 'closed', json(iif(closed, 'true', 'false')))
-    FROM tally_tally;
-
-CREATE TRIGGER IF NOT EXISTS tally_row_v{version}_put INSTEAD OF INSERT ON tally_row_v{version} BEGIN
-    INSERT OR REPLACE INTO tally_tally (order_id, version, taken, closed)
-        SELECT NEW.id, NEW.version, NEW.row ->> 'taken', NEW.row ->> 'closed';
-END;
-";
-    const CONSUMES: &'static [&'static str] = &["StockDecreased", "OutOfStock"];
-    const APPENDS: &'static [&'static str] = &["OrderPlaced", "OrderCancelled"];
-
+impl Decider for Tallies {
     type State = Option<Tally>;
     type Command = Command;
     type Refusal = Refusal;
 
-    fn concerns(recorded: &Recorded) -> Option<OrderId> {
-        recorded.event.order_id().cloned()
-    }
-
-    fn whenever(recorded: &Recorded, _: Uuid) -> Option<Command> {
-        match &recorded.event {
-            Event::OutOfStock(e) => Some(Command::Close(e.order_id.clone())),
-            _ => None,
+    fn target(command: &Command) -> OrderId {
+        match command {
+            Command::Place(id) | Command::Close(id) => id.clone(),
         }
     }
 
@@ -98,19 +74,39 @@ END;
     }
 }
 
+impl Context for Tallies {
+    const NAME: &'static str = "tally";
+    const SQL: &'static str = "
+CREATE TRIGGER IF NOT EXISTS tally_row_check BEFORE INSERT ON tally_row WHEN NEW.row ->> 'taken' >= 1000 BEGIN
+    SELECT RAISE(ABORT, 'CHECK constraint failed: taken');
+END;
+";
+    const CONSUMES: &'static [EventType] = &[StockDecreased::TYPE, OutOfStock::TYPE];
+    const APPENDS: &'static [EventType] = &[OrderPlaced::TYPE, OrderCancelled::TYPE];
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        recorded.event.order_id().cloned()
+    }
+
+    fn whenever(recorded: &Recorded, _: Uuid) -> Option<Command> {
+        match &recorded.event {
+            Event::OutOfStock(e) => Some(Command::Close(e.order_id.clone())),
+            _ => None,
+        }
+    }
+}
+
 /// The context in a new instance on this platform.
 pub async fn open(native: &Arc<Native>) -> Arc<Kernel<Tallies>> {
     Kernel::open(native.clone()).await.unwrap()
 }
 
 pub async fn place(kernel: &Kernel<Tallies>, id: &str) -> Result<Executed<Option<Tally>>, Failure<Refusal>> {
-    let id = OrderId::new(id);
-    kernel.execute(&id, Command::Place(id.clone()), &Trace::own(), None, None).await
+    kernel.execute(Command::Place(OrderId::new(id)), &Trace::own()).await
 }
 
 pub async fn close(kernel: &Kernel<Tallies>, id: &str) -> Result<Executed<Option<Tally>>, Failure<Refusal>> {
-    let id = OrderId::new(id);
-    kernel.execute(&id, Command::Close(id.clone()), &Trace::own(), None, None).await
+    kernel.execute(Command::Close(OrderId::new(id)), &Trace::own()).await
 }
 
 /// How often kits were taken for the order, once the context has caught up.
