@@ -129,8 +129,9 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
                 WHERE subject = closed.value ->> 'subject' AND status IN ('retrying', 'dead', 'waiting'))
             FROM json_each(NEW.letters) AS closed WHERE closed.value ->> 'status' IN ('resolved', 'discarded'));
 
-    INSERT OR REPLACE INTO {context}_row (id, kind, version, row)
-        SELECT value ->> 'id', value ->> 'kind', value ->> 'version', value -> 'row' FROM json_each(NEW.rows);
+    INSERT INTO {context}_row (id, kind, version, row)
+        SELECT value ->> 'id', value ->> 'kind', value ->> 'version', value -> 'row' FROM json_each(NEW.rows) WHERE true
+        ON CONFLICT (id, kind) DO UPDATE SET version = excluded.version, row = excluded.row;
 
     INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data)
         SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'version', value ->> 'subject',

@@ -5,16 +5,6 @@ use crate::{Json, Kit, Order, Shop};
 use rusqlite::{Connection, Transaction, params_from_iter, types::Value};
 use std::collections::BTreeSet;
 
-/// Where the rows about an order are.
-const TABLES: [&str; 7] = [
-    "event",
-    "order_order",
-    "payment_payment",
-    "product_taking",
-    "delivery_delivery",
-    "marketing_notification",
-    "customer_center_mypage",
-];
 /// How many members the past has.
 pub const MEMBERS: usize = 1_000;
 /// How much of an id is kept; what follows is the number of the copy.
@@ -25,7 +15,7 @@ const MEMBER: &str = "\u{2}";
 
 /// A row to be copied, with its marks.
 struct Template {
-    table: &'static str,
+    table: String,
     columns: Vec<String>,
     values: Vec<Value>,
 }
@@ -44,11 +34,11 @@ impl Shop {
         database.execute_batch("PRAGMA synchronous = OFF").expect("a faster connection");
         let transaction = database.transaction().expect("a transaction");
         let templates: Vec<Template> =
-            TABLES.iter().flat_map(|table| templates(&transaction, table, order, &kit.id)).collect();
+            tables().flat_map(|table| templates(&transaction, &table, order, &kit.id)).collect();
         let events = templates.iter().filter(|template| template.table == "event").count();
         let head: i64 =
             transaction.query_row("SELECT max(seq) FROM event", [], |row| row.get(0)).expect("the log's end");
-        let stock = "SELECT stock FROM product_product WHERE product_id = ?";
+        let stock = "SELECT row ->> 'stock' FROM product_row WHERE id = ? AND kind = 'product'";
         let stock: i64 = transaction.query_row(stock, [&kit.id], |row| row.get(0)).expect("the kits that are left");
         for copy in 0..copies {
             let seq = head + 1 + (copy * events) as i64;
@@ -57,23 +47,26 @@ impl Shop {
                 template.insert(&transaction, copy, seq + place as i64, seq, stock);
             }
         }
-        for context in manifest::contexts() {
-            let context = context.replace('-', "_");
-            let sql = format!("UPDATE {context}_cursor SET position = (SELECT max(seq) FROM event)");
-            transaction.execute(&sql, []).expect("the cursor at the log's end");
-        }
-        let sold = "UPDATE product_product SET stock = stock - ?1 * (SELECT quantity FROM product_taking WHERE order_id = ?2) \
-            WHERE product_id = ?3";
+        let end = "UPDATE consumer SET position = (SELECT max(seq) FROM event)";
+        transaction.execute(end, []).expect("the cursors at the log's end");
+        let sold = "UPDATE product_row SET row = json_set(row, '$.stock', row ->> 'stock' - ?1 * (SELECT taking.row ->> 'quantity' \
+            FROM product_row AS taking WHERE taking.id = ?2 AND taking.kind = 'taking')) WHERE id = ?3 AND kind = 'product'";
         transaction.execute(sold, (copies as i64, &order.id, &kit.id)).expect("fewer kits");
         transaction.commit().expect("the past");
         events
     }
 }
 
+/// Where the rows about an order are.
+fn tables() -> impl Iterator<Item = String> {
+    let rows = manifest::contexts().into_iter().map(|context| format!("{}_row", context.replace('-', "_")));
+    ["event".to_owned()].into_iter().chain(rows)
+}
+
 /// The rows of a table that are about an order, with marks for what differs from copy to copy.
-fn templates(database: &Transaction, table: &'static str, order: &Order, kit_id: &str) -> Vec<Template> {
-    let key = if table == "event" { "subject" } else { "order_id" };
-    let mut select = database.prepare(&format!("SELECT * FROM {table} WHERE {key} = ?")).expect("its rows");
+fn templates(database: &Transaction, table: &str, order: &Order, kit_id: &str) -> Vec<Template> {
+    let about = if table == "event" { "subject = ?" } else { "row ->> 'order_id' = ?" };
+    let mut select = database.prepare(&format!("SELECT * FROM {table} WHERE {about}")).expect("its rows");
     let columns: Vec<String> = select.column_names().map(str::to_owned).collect();
     let rows = select.query_map([&order.id], |row| (0..columns.len()).map(|at| row.get(at)).collect());
     let rows: Vec<Vec<Value>> = rows.and_then(Iterator::collect).expect("its rows");
@@ -88,7 +81,7 @@ fn templates(database: &Transaction, table: &'static str, order: &Order, kit_id:
         other => other,
     };
     let template = |values: Vec<Value>| Template {
-        table,
+        table: table.to_owned(),
         columns: columns.clone(),
         values: values.into_iter().map(mark).collect(),
     };
@@ -104,7 +97,7 @@ impl Template {
                 let text = text.replace(NUMBER, &format!("{copy:08x}")).replace(MEMBER, &member);
                 Value::Text(match column.as_str() {
                     "data" => with_stock(text, stock, copy as i64 + 1),
-                    "timeline" => with_places(text, first_seq),
+                    "row" => with_places(text, first_seq),
                     _ => text,
                 })
             }
@@ -127,13 +120,15 @@ fn with_stock(data: String, stock: i64, sold: i64) -> String {
     data.to_string()
 }
 
-/// A timeline, at other places in the log.
-fn with_places(timeline: String, first_seq: i64) -> String {
-    let mut timeline: Vec<Json> = serde_json::from_str(&timeline).expect("JSON");
-    for (seq, line) in (first_seq..).zip(&mut timeline) {
-        line["seq"] = seq.into();
+/// A row; if it has a timeline, that is at other places in the log.
+fn with_places(row: String, first_seq: i64) -> String {
+    let mut row: Json = serde_json::from_str(&row).expect("JSON");
+    if let Some(timeline) = row.get_mut("timeline").and_then(Json::as_array_mut) {
+        for (seq, line) in (first_seq..).zip(timeline) {
+            line["seq"] = seq.into();
+        }
     }
-    Json::from(timeline).to_string()
+    row.to_string()
 }
 
 /// The UUIDs in a text.

@@ -26,13 +26,8 @@ impl Shop {
         let later = format!(
             "INSERT OR REPLACE INTO {context}_cursor_later SELECT 1, NEW.to_position WHERE NEW.to_position IS NOT NULL;"
         );
-        let removed = self.change_unit_of_work(context, &format!("UPDATE {context}_cursor"), &later);
+        let removed = self.change_unit_of_work(context, "UPDATE consumer", &later);
         assert!(removed.contains("NEW.to_position"), "another: {removed}");
-        // What follows in the same batch no longer finds the cursor where the unit before it has left it.
-        let check = format!("SELECT RAISE(IGNORE) FROM {context}_cursor");
-        let first = format!("{check} WHERE position <> NEW.from_position AND NOT coalesce(NEW.follows, 0);");
-        let removed = self.change_unit_of_work(context, &check, &first);
-        assert!(removed.contains("NEW.from_position"), "another: {removed}");
         Mover::start(self, context)
     }
 
@@ -45,18 +40,18 @@ impl Shop {
         open(self).query_row(sql, [&id, kind, data, order_id], |row| row.get(0)).expect("a place in the log")
     }
 
-    /// From now on the database refuses what is to be written about an order into this table.
-    pub fn refuse_rows(&self, table: &str, order_id: &str) {
+    /// From now on the database refuses what a context is to write into the row of an order.
+    pub fn refuse_rows(&self, context: &str, order_id: &str) {
         self.sql(&format!(
-            "CREATE TRIGGER {table}_refused BEFORE INSERT ON {table} WHEN NEW.order_id = '{order_id}' BEGIN
+            "CREATE TRIGGER {context}_refused BEFORE INSERT ON {context}_row WHEN NEW.id = '{order_id}' BEGIN
                 SELECT RAISE(ABORT, 'refused by the test');
             END"
         ));
     }
 
     /// And now it takes it again.
-    pub fn accept_rows(&self, table: &str) {
-        self.sql(&format!("DROP TRIGGER {table}_refused"));
+    pub fn accept_rows(&self, context: &str) {
+        self.sql(&format!("DROP TRIGGER {context}_refused"));
     }
 
     /// Replaces a statement of a context's unit of work, from here to its semicolon. Returns what it was.
@@ -94,7 +89,10 @@ impl Mover {
         let (database, context, end) = (shop.database(), context.to_owned(), ended.clone());
         let thread = thread::spawn(move || {
             let to = format!("(SELECT position FROM {context}_cursor_later)");
-            let sql = format!("UPDATE {context}_cursor SET position = {to} WHERE position < {to}");
+            let sql = format!(
+                "UPDATE consumer SET position = {to} WHERE name = '{}' AND position < {to}",
+                context.replace('_', "-")
+            );
             while !end.load(Ordering::SeqCst) {
                 // It may be locked, read-only or full, as for everybody; then later.
                 let moved = Connection::open(&database).and_then(|database| database.execute_batch(&sql));

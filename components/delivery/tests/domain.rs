@@ -21,8 +21,12 @@ fn request() -> Command {
     Command::Request { delivery_id, order_id, member_id, address }
 }
 
+fn complete() -> Command {
+    Command::Complete { order_id: order_id() }
+}
+
 fn cancel() -> Command {
-    Command::Cancel { reason: delivery_cancelled().reason }
+    Command::Cancel { order_id: order_id(), reason: delivery_cancelled().reason }
 }
 
 fn status(scenario: &Scenario<Deliveries>) -> Option<Status> {
@@ -45,27 +49,27 @@ fn nothing_is_requested_for_an_order_that_was_cancelled_before() {
 
 #[test]
 fn a_delivery_is_completed_once() {
-    let scenario = ready().when(Command::Complete).then([delivery_completed().into()]);
+    let scenario = ready().when(complete()).then([delivery_completed().into()]);
     assert_eq!(status(&scenario), Some(Status::Completed));
-    scenario.when(Command::Complete).then_nothing();
+    scenario.when(complete()).then_nothing();
 }
 
 #[test]
 fn no_kit_no_delivery() {
-    given([delivery_requested().into()]).when(Command::Complete).then_refused(Refusal::NotStocked);
+    given([delivery_requested().into()]).when(complete()).then_refused(Refusal::NotStocked);
 }
 
 #[test]
 fn a_cancelled_delivery_cannot_be_completed() {
     given([delivery_requested().into(), stock_decreased().into(), delivery_cancelled().into()])
-        .when(Command::Complete)
+        .when(complete())
         .then_refused(Refusal::Cancelled);
 }
 
 #[test]
 fn what_was_never_requested_cannot_be_completed() {
-    given([]).when(Command::Complete).then_refused(Refusal::Unknown);
-    given([order_cancelled().into()]).when(Command::Complete).then_refused(Refusal::Unknown);
+    given([]).when(complete()).then_refused(Refusal::Unknown);
+    given([order_cancelled().into()]).when(complete()).then_refused(Refusal::Unknown);
 }
 
 // Cancel
@@ -105,7 +109,7 @@ fn whenever_its_kits_are_taken_a_delivery_can_be_completed() {
         .then_nothing()
         .whenever(stock_decreased())
         .then_nothing()
-        .when(Command::Complete)
+        .when(complete())
         .then([delivery_completed().into()]);
 }
 

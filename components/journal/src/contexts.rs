@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use futures::future::join_all;
 use kernel::{
     Position,
+    bell::Ring,
     gate::Gate,
     http::{BELL, CATCH_UP, METRICS, READY, SETTLE},
     log_line::{self, Level},
@@ -15,10 +16,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,7 +27,7 @@ const CONTEXTS: &str = "contexts";
 pub struct Contexts {
     platform: Arc<dyn Platform>,
     urls: Vec<(String, String)>,
-    due: AtomicBool,
+    due: Mutex<Option<Ring>>,
     ringing: Gate,
 }
 
@@ -39,16 +37,19 @@ impl Contexts {
         let named = platform.variable(CONTEXTS).await.unwrap_or_default();
         let urls = named.lines().filter_map(|line| line.split_once('='));
         let urls = urls.map(|(name, url)| (name.trim().to_owned(), url.trim().to_owned())).collect();
-        Self { platform, urls, due: AtomicBool::new(false), ringing: Gate::default() }
+        Self { platform, urls, due: Mutex::default(), ringing: Gate::default() }
     }
 
-    /// Tells all of them that there is something new in the log. Bells that come while one rings are merged into the
-    /// next.
-    pub async fn ring(&self) {
-        self.due.store(true, Ordering::SeqCst);
+    /// Tells all of them that there is something new in the log, and of which types. Bells that come while one rings are
+    /// merged into the next.
+    pub async fn ring(&self, ring: Ring) {
+        if let Ok(mut due) = self.due.lock() {
+            *due = Some(due.take().map_or(ring.clone(), |earlier| earlier.merge(ring)));
+        }
         let Some(_ringing) = self.ringing.try_pass() else { return };
-        while self.due.swap(false, Ordering::SeqCst) {
-            for (name, answer) in self.ask::<IgnoredAny>(Method::POST, BELL).await {
+        while let Some(ring) = self.due.lock().ok().and_then(|mut due| due.take()) {
+            let ring = Bytes::from(serde_json::to_vec(&ring).unwrap_or_default());
+            for (name, answer) in self.ask::<IgnoredAny>(Method::POST, BELL, ring).await {
                 if let Err(error) = answer {
                     log_line::write(
                         Level::Warn,
@@ -63,18 +64,18 @@ impl Contexts {
 
     /// Makes all of them settle what is left open; says who could not.
     pub async fn settle(&self) -> Vec<(&str, String)> {
-        let settled = self.ask::<IgnoredAny>(Method::POST, SETTLE).await;
+        let settled = self.ask::<IgnoredAny>(Method::POST, SETTLE, Bytes::new()).await;
         settled.into_iter().filter_map(|(name, answer)| Some((name, answer.err()?))).collect()
     }
 
     /// Makes all of them catch up, each with where it stands then.
     pub async fn catch_up(&self) -> BTreeMap<&str, Result<Position, String>> {
-        self.ask(Method::POST, CATCH_UP).await.into_iter().collect()
+        self.ask(Method::POST, CATCH_UP, Bytes::new()).await.into_iter().collect()
     }
 
     /// The figures of all of them.
     pub async fn samples(&self) -> Vec<(&str, Result<Vec<Sample>, String>)> {
-        self.ask(Method::GET, METRICS).await
+        self.ask(Method::GET, METRICS, Bytes::new()).await
     }
 
     /// Whether each of them can work; one that does not answer within this time cannot.
@@ -105,9 +106,14 @@ impl Contexts {
         Some(self.send(method, &format!("{url}{path}"), body).await)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Vec<(&str, Result<T, String>)> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Vec<(&str, Result<T, String>)> {
         let asked = self.urls.iter().map(async |(name, url)| {
-            let answer = self.send(method.clone(), &format!("{url}{path}"), None).await;
+            let answer = self.send(method.clone(), &format!("{url}{path}"), Some(body.clone())).await;
             let read = |answer: Response<Bytes>| {
                 success(&answer)?;
                 serde_json::from_slice(answer.body()).map_err(|error| error.to_string())

@@ -1,5 +1,6 @@
 //! The log as CloudEvents 1.0 in their JSON format.
 
+use contracts::EventType;
 use kernel::{DataError, Entry};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -19,6 +20,9 @@ pub struct CloudEvent {
     correlationid: String,
     causationid: String,
     traceparent: String,
+    /// Which version of its type the data has the form of; left out for the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataschema: Option<String>,
     datacontenttype: &'static str,
     data: Box<RawValue>,
 }
@@ -28,6 +32,7 @@ impl TryFrom<Entry> for CloudEvent {
 
     /// The data goes out as it was written, of whatever form it is.
     fn try_from(entry: Entry) -> Result<Self, DataError> {
+        let dataschema = (entry.version > 1).then(|| EventType::dataschema(&entry.event_type, entry.version));
         Ok(Self {
             specversion: "1.0",
             id: entry.id,
@@ -39,6 +44,7 @@ impl TryFrom<Entry> for CloudEvent {
             correlationid: entry.correlation_id,
             causationid: entry.causation_id,
             traceparent: entry.traceparent,
+            dataschema,
             datacontenttype: "application/json",
             data: RawValue::from_string(entry.data)?,
         })

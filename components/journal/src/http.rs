@@ -4,6 +4,7 @@ use crate::{contexts::Contexts, dead_letters, events::CloudEvent, health, metric
 use ::http::StatusCode;
 use axum::{
     Router,
+    body::Bytes,
     extract::State,
     routing::{get, post},
 };
@@ -91,8 +92,9 @@ async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Ans
     Ok(Answer::ok(Page::new(events, &listing, |event: &CloudEvent| event.sequence.to_string())))
 }
 
-async fn bell(State(journal): State<Arc<Journal>>) -> Answer {
-    journal.contexts.ring().await;
+async fn bell(State(journal): State<Arc<Journal>>, ring: Bytes) -> Answer {
+    // Whatever else comes is a bell, too: for everybody.
+    journal.contexts.ring(serde_json::from_slice(&ring).unwrap_or_default()).await;
     Answer::json(StatusCode::ACCEPTED, json!({}))
 }
 

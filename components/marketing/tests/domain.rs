@@ -19,7 +19,7 @@ fn tells(event: impl Into<Event>, recipient: Recipient, message: &str) {
     let notified = Notified {
         notification_id: FRESH.into(),
         recipient,
-        event_type: event.event_type().into(),
+        event_type: event.name().into(),
         message: message.into(),
         ..notified()
     };

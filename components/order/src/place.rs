@@ -73,7 +73,7 @@ pub async fn place(
     }
 }
 
-/// The order as it was when its placement was answered: when it was no longer pending for the first time.
+/// The order as its placement is answered, whenever that is: as it was when it was no longer pending for the first time.
 async fn answered(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Versioned<Order>, Failure<Refusal>> {
     let history = kernel.history(&DeskKey::order(order_id), order_id.as_str()).await?;
     let is_pending = |desk: &Desk| desk.order.as_ref().is_none_or(|order| order.status == Status::Pending);
@@ -98,13 +98,13 @@ async fn pay(
         Ok(()) => 1,
         Err(unavailable) => unavailable.retry_after,
     };
-    let order = find(kernel, &order_id).await?;
-    if order.value.status != Status::Pending {
-        return Ok(Outcome { order, retry_after });
+    let mut order = answered(kernel, &order_id).await?;
+    if order.value.status == Status::Pending {
+        // The rejection is refused if a completed payment gets into the log first; then the order is paid.
+        let command = Command::Reject { order_id: order_id.clone(), reason: PAYMENT_UNAVAILABLE.into() };
+        kernel.execute(command, trace).await?;
+        order = answered(kernel, &order_id).await?;
     }
-    // The rejection is refused if a completed payment gets into the log first; then the order is paid.
-    let command = Command::Reject { order_id, reason: PAYMENT_UNAVAILABLE.into() };
-    let order = order_of(kernel.execute(command, trace).await?.state)?;
     Ok(Outcome { order, retry_after })
 }
 

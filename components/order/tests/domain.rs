@@ -6,7 +6,7 @@ use contracts::{
 use kernel::scenario::Scenario;
 use order::{
     Orders,
-    domain::{Command, OUT_OF_STOCK, PAYMENT_UNAVAILABLE, Refusal, Status},
+    domain::{Command, OUT_OF_STOCK, PAYMENT_UNAVAILABLE, Placement, Refusal, Status},
 };
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Orders> {
@@ -38,16 +38,17 @@ fn cancelled() -> Vec<Event> {
 }
 
 fn place(quantity: u32) -> Command {
-    let OrderPlaced { order_id, member_id, address, .. } = order_placed();
-    Command::Place { order_id, member_id, quantity, address }
+    let OrderPlaced { order_id, member_id, product_id, address, card, card_owner, .. } = order_placed();
+    let (card, card_owner) = (card.unwrap_or_default(), card_owner.unwrap_or_default());
+    Command::Place(Placement { order_id, member_id, product_id, quantity, address, card, card_owner })
 }
 
 fn cancel() -> Command {
-    Command::Cancel { reason: order_cancelled().reason }
+    Command::Cancel { order_id: order_id(), reason: order_cancelled().reason }
 }
 
 fn reject() -> Command {
-    Command::Reject { reason: PAYMENT_UNAVAILABLE.into() }
+    Command::Reject { order_id: order_id(), reason: PAYMENT_UNAVAILABLE.into() }
 }
 
 fn status(scenario: &Scenario<Orders>) -> Option<Status> {
@@ -78,7 +79,7 @@ fn an_order_has_the_name_and_the_price_that_the_kit_has_by_now() {
 #[test]
 fn a_price_that_changes_later_does_not_change_the_order() {
     let scenario = Scenario::<Orders>::given(pending()).whenever(product_modified()).then_nothing();
-    assert_eq!(scenario.state().order.as_ref().map(|order| order.amount), Some(24_000));
+    assert_eq!(scenario.state().order.as_ref().map(|order| order.placed.amount), Some(24_000));
 }
 
 #[test]
@@ -131,7 +132,9 @@ fn a_member_cancels_an_order_until_it_is_delivered() {
 #[test]
 fn a_reason_may_be_left_out() {
     let silent = OrderCancelled { reason: None, ..order_cancelled() };
-    Scenario::<Orders>::given(paid()).when(Command::Cancel { reason: None }).then([silent.into()]);
+    Scenario::<Orders>::given(paid())
+        .when(Command::Cancel { order_id: order_id(), reason: None })
+        .then([silent.into()]);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! What payment decides: given these events, when this command, then those events.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-use contracts::{Event, PaymentCancelled, PaymentDeclined, samples::*};
+use contracts::{Event, OrderPlaced, PaymentCancelled, PaymentCompleted, PaymentDeclined, ids::PaymentId, samples::*};
 use kernel::scenario::Scenario;
 use payment::{
     Payments,
-    domain::{Command, Intent, Refusal, Status, Verdict},
+    domain::{self, Charge, Command, Refusal, Status, Verdict},
 };
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Payments> {
@@ -13,7 +12,7 @@ fn given<const N: usize>(events: [Event; N]) -> Scenario<Payments> {
 }
 
 fn record(verdict: Verdict) -> Command {
-    Command::Record { intent: Box::new(Intent::new(payment_id(), &charge().unwrap())), verdict }
+    Command::Record { order: Box::new(order_placed()), verdict }
 }
 
 fn approved() -> Command {
@@ -25,7 +24,16 @@ fn declined() -> Command {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { reason: payment_cancelled().reason }
+    Command::Cancel { order_id: order_id(), reason: payment_cancelled().reason }
+}
+
+/// A payment's id follows from its order's.
+fn charged() -> PaymentCompleted {
+    PaymentCompleted { payment_id: PaymentId::of(&order_id()), ..payment_completed() }
+}
+
+fn refused_by_the_gateway() -> PaymentDeclined {
+    PaymentDeclined { payment_id: PaymentId::of(&order_id()), ..payment_declined() }
 }
 
 fn status(scenario: &Scenario<Payments>) -> Option<Status> {
@@ -36,15 +44,15 @@ fn status(scenario: &Scenario<Payments>) -> Option<Status> {
 
 #[test]
 fn a_charge_that_the_gateway_approves_is_completed() {
-    let scenario = given([]).when(approved()).then([payment_completed().into()]);
+    let scenario = given([]).when(approved()).then([charged().into()]);
     assert_eq!(status(&scenario), Some(Status::Completed));
 }
 
 #[test]
 fn a_charge_that_the_gateway_declines_is_declined_for_its_reason() {
-    let scenario = given([]).when(declined()).then([payment_declined().into()]);
+    let scenario = given([]).when(declined()).then([refused_by_the_gateway().into()]);
     assert_eq!(status(&scenario), Some(Status::Declined));
-    let over_limit = PaymentDeclined { reason: "limit_exceeded".into(), ..payment_declined() };
+    let over_limit = PaymentDeclined { reason: "limit_exceeded".into(), ..refused_by_the_gateway() };
     given([]).when(record(Verdict::Declined { reason: "limit_exceeded".into() })).then([over_limit.into()]);
 }
 
@@ -69,8 +77,28 @@ fn a_closed_order_is_not_charged() {
 
 #[test]
 fn an_event_has_the_last_four_digits_of_the_card_only() {
-    let scenario = given([]).when(approved()).then([payment_completed().into()]);
+    let scenario = given([]).when(approved()).then([charged().into()]);
     assert_eq!(scenario.state().as_ref().and_then(|payment| payment.card.as_deref()), Some("**** 1111"));
+}
+
+#[test]
+fn an_order_of_a_build_before_events_told_of_cards_is_charged_all_the_same() {
+    let order = Box::new(OrderPlaced { card: None, card_owner: None, ..order_placed() });
+    let verdict = Verdict::Approved { approval_number: "A-1".into() };
+    let hidden = PaymentCompleted { card: "****".into(), card_owner: "****".into(), ..charged() };
+    given([]).when(Command::Record { order, verdict }).then([hidden.into()]);
+}
+
+#[test]
+fn the_gateway_is_told_to_cancel_whatever_was_closed_until_it_has() {
+    for closed in [Event::from(order_cancelled()), order_rejected().into()] {
+        let payment = given([closed]).state().clone();
+        assert!(payment.as_ref().is_some_and(|payment| payment.cancel_due), "it may have been asked to charge");
+        let told = domain::is_cancelled_there(payment);
+        assert!(told.as_ref().is_some_and(|payment| !payment.cancel_due));
+        assert!(domain::cancel_is_due(told).is_some_and(|payment| payment.cancel_due), "it charged all the same");
+    }
+    assert_eq!(domain::charge(given([payment_completed().into()]).state()), Ok(Charge::Done));
 }
 
 // Cancel

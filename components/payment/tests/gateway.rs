@@ -7,12 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
-use kernel::testing::{App, Native, Reply, event};
+use kernel::testing::{App, Native, Reply, event, event_with};
 use payment::{Payments, http::routes};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 const CARD: &str = "4111111111111111";
@@ -85,16 +86,27 @@ impl World {
         Self { native, app, books }
     }
 
+    /// The order is placed, if it was not, and payment is asked to charge it.
     async fn charge(&self, order: &str, amount: u64) -> Reply {
-        let charge = json!({
+        let placed = json!({
             "order_id": order, "member_id": "member-1", "seller_id": "seller-1", "product_id": "kit-1",
-            "product_name": "Bibimbap", "quantity": 2, "amount": amount, "address": "1 Sejong-daero, Seoul",
-            "card_number": CARD, "card_owner": "Kim Mina",
+            "product_name": "Bibimbap", "quantity": 2, "unit_price": 12_000, "amount": amount,
+            "address": "1 Sejong-daero, Seoul", "card": "**** 1111", "card_owner": "Kim Mina",
         });
-        self.app.post("/internal/charges", charge).await
+        if self.native.log_of(order).is_empty() {
+            self.native.append("order", event_with("OrderPlaced", order, placed.clone()));
+        }
+        self.app.post("/internal/charges", json!({"order": placed, "card_number": CARD})).await
     }
 
+    /// What has happened to the order since it was placed.
+    fn follows(&self, order: &str) -> Vec<String> {
+        self.native.log_of(order).into_iter().filter(|event_type| event_type != "OrderPlaced").collect()
+    }
+
+    /// The periodic catch-up comes, some seconds later.
     async fn settle(&self) {
+        self.native.advance(Duration::from_secs(2));
         assert_eq!(self.app.call("POST", "/internal/settle", &[], None).await.status, 200);
     }
 
@@ -103,7 +115,9 @@ impl World {
     }
 
     fn open_at_the_gateway(&self) -> i64 {
-        self.native.integer("SELECT count(*) FROM payment_payment WHERE status = 'requested' OR cancel_due")
+        let sql = "SELECT (SELECT count(*) FROM payment_row WHERE row ->> 'cancel_due') + (SELECT count(*) FROM event \
+            WHERE type = 'OrderPlaced' AND NOT EXISTS (SELECT 1 FROM payment_row WHERE id = subject))";
+        self.native.integer(sql)
     }
 
     fn closed(&self, order: &str, charged: u32) {
@@ -127,11 +141,62 @@ async fn it_is_charged_there_and_written_down_here() {
 }
 
 #[tokio::test]
-async fn the_intent_is_committed_before_the_gateway_is_asked() {
+async fn nothing_is_written_before_the_gateway_is_asked() {
     let world = World::open().await;
-    world.native.fail("INSERT INTO payment_commit", "database or disk is full");
-    assert_eq!(world.charge("a", 1).await.status, 503);
-    assert_eq!(world.entry("a"), None);
+    world.charge("a", 1).await;
+    assert_eq!(world.native.calls("INSERT INTO payment_commit"), 1, "that it is to be charged stands in the log");
+}
+
+#[tokio::test]
+async fn the_log_is_looked_through_once() {
+    let world = World::open().await;
+    let bookmark = || world.native.integer("SELECT position FROM consumer WHERE name = 'payment-settlement'");
+    world.charge("a", 1).await;
+    world.native.fail("POST http://gateway.test/charges", "connection refused");
+    world.charge("b", 1).await;
+    world.charge("c", 1).await;
+    world.settle().await;
+    assert_eq!(bookmark(), 2, "b has no payment");
+    // Nor will it ever have one: order gives up.
+    world.native.append("order", event("OrderRejected", "b"));
+    world.app.kernel.catch_up().await.unwrap();
+    world.settle().await;
+    assert_eq!(bookmark(), world.native.integer("SELECT max(seq) FROM event"));
+    world.closed("b", 0);
+}
+
+#[tokio::test]
+async fn what_is_archived_before_it_was_settled_is_told() {
+    let world = World::open().await;
+    world.native.lose_answer("POST http://gateway.test/charges", "connection reset");
+    world.charge("a", 1).await;
+    for _ in 0..2 {
+        world.settle().await;
+    }
+    world.app.kernel.rest().await.unwrap();
+    world.native.sql("UPDATE log_archive SET archived_to = 1", vec![]);
+    let settled = world.app.call("POST", "/internal/settle", &[], None).await;
+    assert_eq!(settled.status, 200, "the bookmark lies behind it: a was looked up");
+    world.native.sql("UPDATE consumer SET position = 0 WHERE name = 'payment-settlement'", vec![]);
+    world.app.call("POST", "/internal/settle", &[], None).await.assert_problem(409, "archived");
+}
+
+#[tokio::test]
+async fn a_payment_that_a_build_before_this_one_only_asked_for_is_settled() {
+    let world = World::open().await;
+    let asked = json!({"order_id": "a", "payment_id": "p-1", "member_id": "member-1", "product_id": "kit-1",
+        "amount": 24_000, "status": "requested", "approval_number": null, "card": "**** 1111",
+        "card_owner": "Kim Mina", "reason": null, "intent": {"payment_id": "p-1"}, "cancel_due": false,
+        "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:00.000Z"});
+    let row = "INSERT INTO payment_row (id, kind, version, row) VALUES ('a', 'payment', 1, ?)";
+    world.native.sql(row, vec![asked.to_string().into()]);
+    world.native.append("order", event_with("OrderPlaced", "a", json!({"card": null, "card_owner": null})));
+    world.books.lock().unwrap().insert("a".into(), Entry { status: "approved".into(), charged: 1, refunded: 0 });
+    assert_eq!(world.app.get("/payments").await.items(), [Value::Null; 0]);
+    world.settle().await;
+    let payments = world.app.get("/payments?order_id=a").await;
+    let paid = &payments.items()[0];
+    assert_eq!((&paid["card"], &paid["status"]), (&json!("**** 1111"), &json!("completed")));
 }
 
 #[tokio::test]
@@ -139,10 +204,10 @@ async fn a_charge_whose_answer_nobody_got_is_looked_up() {
     let world = World::open().await;
     world.native.lose_answer("POST http://gateway.test/charges", "connection reset");
     world.charge("a", 24_000).await.assert_problem(502, "gateway-unavailable");
-    assert_eq!((world.native.log(), world.open_at_the_gateway()), (vec![], 1));
+    assert_eq!((world.follows("a").len(), world.open_at_the_gateway()), (0, 1));
     assert_eq!(world.app.get("/payments").await.items(), [Value::Null; 0], "nobody sees what is not known");
     world.settle().await;
-    assert_eq!((world.native.log_of("a"), world.open_at_the_gateway()), (vec!["PaymentCompleted".into()], 0));
+    assert_eq!((world.follows("a"), world.open_at_the_gateway()), (vec!["PaymentCompleted".into()], 0));
     let payments = world.app.get("/payments?order_id=a").await;
     let payment = &payments.items()[0];
     assert_eq!((&payment["card"], &payment["approval_number"]), (&json!("**** 1111"), &json!("G-1")));
@@ -152,12 +217,12 @@ async fn a_charge_whose_answer_nobody_got_is_looked_up() {
 #[tokio::test]
 async fn a_power_cut_between_charge_and_commit_loses_no_money() {
     let world = World::open().await;
-    // The intent; then the payment, which fails as it does when the process is gone.
-    world.native.fail_nth(2, "INSERT INTO payment_commit", "disk I/O error");
+    // As when the process is gone by then.
+    world.native.fail("INSERT INTO payment_commit", "disk I/O error");
     assert_eq!(world.charge("a", 24_000).await.status, 503);
-    assert_eq!((world.native.log(), world.entry("a").unwrap().charged), (vec![], 1));
+    assert_eq!((world.follows("a").len(), world.entry("a").unwrap().charged), (0, 1));
     world.settle().await;
-    assert_eq!(world.native.log_of("a"), ["PaymentCompleted"]);
+    assert_eq!(world.follows("a"), ["PaymentCompleted"]);
 }
 
 #[tokio::test]
@@ -171,7 +236,7 @@ async fn an_order_that_was_given_up_while_it_was_charged_gets_its_money_back() {
     };
     let (answer, ()) = tokio::join!(world.charge("a", 24_000), give_up);
     answer.assert_problem(409, "order-closed");
-    assert_eq!(world.native.log_of("a"), ["OrderRejected"]);
+    assert_eq!(world.follows("a"), ["OrderRejected"]);
     world.settle().await;
     world.closed("a", 1);
     world.settle().await;
@@ -216,7 +281,7 @@ async fn a_refund_is_made_once_however_often_it_has_to_be_tried() {
     world.native.append("order", event("OrderCancelled", "a"));
     world.native.fail("/cancel", "connection refused");
     world.settle().await;
-    assert_eq!(world.native.log_of("a").last().unwrap(), "PaymentCancelled");
+    assert_eq!(world.follows("a").last().unwrap(), "PaymentCancelled");
     assert_eq!((world.entry("a").unwrap().refunded, world.open_at_the_gateway()), (0, 1));
     world.native.lose_answer("/cancel", "connection reset");
     world.settle().await;
@@ -238,7 +303,7 @@ async fn what_makes_no_sense_is_no_answer() {
         world.native.set_variable("payment_gateway_url", &url);
         world.charge(path, 1).await.assert_problem(502, "gateway-unavailable");
         world.settle().await;
-        assert_eq!(world.native.log_of(path), [""; 0]);
+        assert_eq!(world.follows(path), [""; 0]);
     }
     assert_eq!(world.open_at_the_gateway(), 3);
 }
@@ -258,6 +323,7 @@ async fn operators_see_what_is_open() {
     let world = World::open().await;
     world.native.fail("POST http://gateway.test/charges", "connection refused");
     world.charge("a", 1).await;
+    world.native.advance(Duration::from_secs(2));
     let figures = world.app.get("/internal/metrics").await;
     let open: Vec<_> =
         figures.body.as_array().unwrap().iter().filter(|f| f["name"] == "mealkit_gateway_open").collect();

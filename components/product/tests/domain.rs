@@ -22,7 +22,11 @@ fn register() -> Command {
 }
 
 fn modify(changes: Changes) -> Command {
-    Command::Modify(changes)
+    Command::Modify { product_id: product_id(), changes }
+}
+
+fn restore() -> Command {
+    Command::Restore { order_id: order_id(), product_id: product_id() }
 }
 
 /// What was registered, but for this.
@@ -156,19 +160,19 @@ fn an_order_that_gave_back_does_not_take_again() {
 #[test]
 fn an_order_gives_back_what_it_took_whatever_became_of_the_stock_meanwhile() {
     let restocked = ProductModified { stock: 100, ..product_modified() };
-    given([kit(10), taken(2, 8), restocked.into()]).when(Command::Restore).then([restored(2, 102)]);
+    given([kit(10), taken(2, 8), restocked.into()]).when(restore()).then([restored(2, 102)]);
 }
 
 #[test]
 fn an_order_gives_back_once() {
-    given([kit(10), taken(2, 8), restored(2, 10)]).when(Command::Restore).then_nothing();
+    given([kit(10), taken(2, 8), restored(2, 10)]).when(restore()).then_nothing();
 }
 
 #[test]
 fn an_order_that_took_nothing_gives_nothing_back() {
-    given([kit(1)]).when(Command::Restore).then_nothing();
-    given([kit(1), missing(2, 1)]).when(Command::Restore).then_nothing();
-    given([]).when(Command::Restore).then_nothing();
+    given([kit(1)]).when(restore()).then_nothing();
+    given([kit(1), missing(2, 1)]).when(restore()).then_nothing();
+    given([]).when(restore()).then_nothing();
 }
 
 // Whenever …

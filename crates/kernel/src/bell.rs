@@ -33,7 +33,7 @@ pub const PACE: Duration = Duration::from_millis(100);
 const LOOKS: usize = 20;
 
 /// What a bell says.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ring {
     /// Who rings: `/mealkit/<context>`.
     pub source: String,
@@ -45,6 +45,16 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// Both in one.
+    pub fn merge(self, other: Self) -> Self {
+        // One that does not say for what is for everybody.
+        let types = match self.types.is_empty() || other.types.is_empty() {
+            true => BTreeSet::new(),
+            false => self.types.into_iter().chain(other.types).collect(),
+        };
+        Self { source: other.source, sequence: self.sequence.max(other.sequence), types }
+    }
+
     /// Whether a context that consumes these types need look. A ring that does not say for what is for everybody; so is
     /// whatever else comes as one: it costs a look.
     pub(crate) fn concerns(ring: &[u8], consumes: &[EventType]) -> bool {

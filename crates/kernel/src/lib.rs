@@ -33,6 +33,7 @@ pub mod spin;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod unit;
+mod upgrade;
 
 pub use bookmark::Bookmark;
 pub use catch_up::Position;

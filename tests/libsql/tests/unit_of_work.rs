@@ -25,10 +25,13 @@ async fn shop() -> Connection {
     let contexts = contexts();
     assert!(contexts.iter().any(|(name, _)| name == "delivery"), "{contexts:?}");
     for _ in 0..2 {
+        let versions = "CREATE TABLE IF NOT EXISTS schema_version (name TEXT PRIMARY KEY, version INTEGER NOT NULL);";
+        migrate(&connection, versions).await;
         migrate(&connection, LOG).await;
         for (name, own) in &contexts {
-            for file in [own, CONTEXT] {
-                let file = file.replace("{context}", name).replace("{version}", "1");
+            for file in [CONTEXT, own.as_str()] {
+                let file = file.replace("{context}", name).replace("{name}", name).replace("{version}", "1");
+                let file = file.replace("{consumes}", r#"["OrderPlaced"]"#);
                 migrate(&connection, &file.replace("{watched}", "'OrderPlaced', 'OrderCancelled'")).await;
             }
         }
@@ -56,8 +59,7 @@ async fn migrate(connection: &Connection, file: &str) {
 /// Inserts these units of delivery in one statement, the kernel's; returns which of them were committed.
 async fn commit(connection: &Connection, units: Json) -> libsql::Result<Vec<i64>> {
     let sql = "INSERT INTO delivery_commit_v1 SELECT key, value ->> 'subject', value ->> 'seen', \
-        value ->> 'from_position', value ->> 'to_position', value ->> 'batch', value ->> 'follows', \
-        value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', value -> 'events' \
+        value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', value -> 'events' \
         FROM json_each(?) RETURNING unit";
     integers(connection, sql, &units.to_string()).await
 }
@@ -76,13 +78,13 @@ async fn integer(connection: &Connection, sql: &str) -> i64 {
 }
 
 fn row(order_id: &str, version: i64) -> Json {
-    json!([{"kind": "delivery", "id": order_id, "version": version, "row": {
+    json!([{"kind": "delivery", "id": order_id, "was": version - 1, "version": version, "row": {
         "order_id": order_id, "delivery_id": format!("delivery of {order_id}"), "member_id": "hana",
         "address": "Seoul", "status": "requested", "stocked": false, "created_at": "now", "updated_at": "now"}}])
 }
 
 fn event(id: &str, order_id: &str) -> Json {
-    json!([{"id": id, "source": "/mealkit/order", "type": "OrderPlaced", "subject": order_id, "time": "now",
+    json!([{"id": id, "source": "/mealkit/order", "type": "OrderPlaced", "version": 1, "subject": order_id, "time": "now",
         "correlation_id": order_id, "causation_id": "c", "traceparent": "t", "data": {"order_id": order_id}}])
 }
 
@@ -92,7 +94,7 @@ async fn state_and_events_are_written_together() {
     let unit = json!([{"rows": row("a", 1), "events": event("1", "a")}]);
     assert_eq!(commit(&shop, unit).await.unwrap(), [0]);
     assert_eq!(
-        integer(&shop, "SELECT version FROM delivery_row_v1 WHERE row ->> 'delivery_id' = 'delivery of a'").await,
+        integer(&shop, "SELECT version FROM delivery_row WHERE row ->> 'delivery_id' = 'delivery of a'").await,
         1
     );
     assert_eq!(integer(&shop, "SELECT seq FROM event WHERE data ->> 'order_id' = 'a'").await, 1);
@@ -104,7 +106,7 @@ async fn an_unseen_event_about_the_order_skips_the_unit() {
     commit(&shop, json!([{"events": event("1", "a")}])).await.unwrap();
     let unit = |order_id: &str, seen: i64| json!([{"subject": order_id, "seen": seen, "rows": row(order_id, 1)}]);
     assert!(commit(&shop, unit("a", 0)).await.unwrap().is_empty());
-    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 0);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_row").await, 0);
     assert_eq!(commit(&shop, unit("a", 1)).await.unwrap(), [0], "seen");
     assert_eq!(commit(&shop, unit("b", 0)).await.unwrap(), [0], "about another order");
 }
@@ -115,17 +117,25 @@ async fn a_skipped_unit_stops_those_behind_it_on_the_same_cursor() {
     let step = |from: i64, rows: Json| json!({"from_position": from, "to_position": from + 1, "rows": rows});
     let units = json!([step(0, row("a", 1)), step(1, row("b", 5)), step(2, row("c", 1))]);
     assert_eq!(commit(&shop, units).await.unwrap(), [0], "b has no version 4, so c must wait");
-    assert_eq!(integer(&shop, "SELECT position FROM delivery_cursor").await, 1);
+    assert_eq!(integer(&shop, "SELECT position FROM consumer WHERE name = 'delivery'").await, 1);
     assert_eq!(commit(&shop, json!([step(0, row("c", 1))])).await.unwrap(), [0_i64; 0], "it stands elsewhere");
 }
 
 #[tokio::test]
-async fn a_unit_does_not_go_on_where_another_batch_has_left_off() {
+async fn a_unit_does_not_step_over_what_only_a_newer_build_knows() {
     let shop = shop().await;
-    let unit = |batch: &str, position: i64| json!({"from_position": position, "to_position": position + 1, "batch": batch, "follows": position > 0});
-    assert_eq!(commit(&shop, json!([unit("one", 0), unit("one", 1)])).await.unwrap(), [0, 1]);
-    assert!(commit(&shop, json!([unit("other", 2)])).await.unwrap().is_empty());
-    assert_eq!(commit(&shop, json!([unit("one", 2)])).await.unwrap(), [0]);
+    commit(&shop, json!([{"events": event("1", "a")}])).await.unwrap();
+    let step = json!([{"from_position": 0, "to_position": 1}]);
+    let consumes = "UPDATE consumer SET consumes = ? WHERE name = 'delivery' RETURNING 1";
+    integers(&shop, consumes, r#"["OrderPlaced","OrderPraised"]"#).await.unwrap();
+    assert_eq!(commit(&shop, step.clone()).await.unwrap(), [0], "it knows this one");
+    let praised = "UPDATE consumer SET position = 0 WHERE name = 'delivery' RETURNING 1";
+    integers(&shop, &format!("{praised} + length(?) * 0"), "").await.unwrap();
+    let mut praise = event("2", "a");
+    praise[0]["type"] = json!("OrderPraised");
+    commit(&shop, json!([{"events": praise}])).await.unwrap();
+    assert!(commit(&shop, json!([{"from_position": 0, "to_position": 2}])).await.unwrap().is_empty());
+    assert_eq!(commit(&shop, step).await.unwrap(), [0], "up to it, it may");
 }
 
 #[tokio::test]
@@ -159,12 +169,8 @@ async fn an_idempotency_key_is_used_once_unless_what_it_made_is_replaced() {
     let unit = |order_id: &str, replaces: Json| json!([{"rows": row(order_id, 1), "keys": [{"key": "k", "request": "r", "subject": order_id, "replaces": replaces}]}]);
     assert_eq!(commit(&shop, unit("a", json!(null))).await.unwrap(), [0]);
     assert!(commit(&shop, unit("b", json!(null))).await.unwrap().is_empty(), "it is taken");
-    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 1);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_row").await, 1);
     assert_eq!(commit(&shop, unit("b", json!("a"))).await.unwrap(), [0]);
-    let answer =
-        "UPDATE delivery_idempotency SET answer = coalesce(answer, ?) WHERE key = 'k' RETURNING length(answer)";
-    assert_eq!(integers(&shop, answer, "first").await.unwrap(), [5]);
-    assert_eq!(integers(&shop, answer, "another").await.unwrap(), [5], "the first answer is kept");
 }
 
 #[tokio::test]
@@ -178,19 +184,20 @@ async fn many_units_are_committed_in_one_statement_and_only_those_that_may_be() 
     let units: Vec<Json> = (0..100).map(unit).collect();
     let committed: Vec<i64> = (0..100).filter(|number| *number != 7).collect();
     assert_eq!(commit(&shop, json!(units)).await.unwrap(), committed);
-    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 99);
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_row").await, 99);
     assert_eq!(integer(&shop, "SELECT count(*) FROM event").await, 100);
 }
 
 #[tokio::test]
 async fn a_constraint_of_the_tables_undoes_the_whole_statement() {
     let shop = shop().await;
+    // Two orders cannot have one delivery.
     let mut broken = row("b", 1);
-    broken[0]["row"]["stocked"] = json!(7);
+    broken[0]["row"]["delivery_id"] = json!("delivery of a");
     let units = json!([{"rows": row("a", 1), "events": event("1", "a")}, {"rows": broken}]);
     let refused = commit(&shop, units).await.unwrap_err().to_string();
-    assert!(refused.contains("CHECK constraint failed"), "{refused}");
-    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_delivery").await, 0);
+    assert!(refused.contains("UNIQUE constraint failed"), "{refused}");
+    assert_eq!(integer(&shop, "SELECT count(*) FROM delivery_row").await, 0);
     assert_eq!(integer(&shop, "SELECT count(*) FROM event").await, 0);
 }
 

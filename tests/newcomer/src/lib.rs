@@ -7,9 +7,9 @@ use axum::{
     extract::{Path, State},
     routing::get,
 };
-use contracts::{Event, ids::MemberId};
+use contracts::{Event, EventType, PaymentCancelled, PaymentCompleted, ids::MemberId};
 use kernel::{
-    Context, Entity, Kernel, Recorded,
+    Context, Decider, Entity, Kernel, Recorded,
     http::{Answer, Problem},
 };
 use serde::{Deserialize, Serialize};
@@ -41,22 +41,13 @@ impl Entity for Account {
     }
 }
 
-impl Context for Loyalty {
-    const NAME: &'static str = "loyalty";
-    const SQL: &'static str = include_str!("../loyalty.sql");
-    const CONSUMES: &'static [&'static str] = &["PaymentCompleted", "PaymentCancelled"];
-    const APPENDS: &'static [&'static str] = &[];
-
+impl Decider for Loyalty {
     type State = Option<Account>;
     type Command = Command;
     type Refusal = Infallible;
 
-    fn concerns(recorded: &Recorded) -> Option<MemberId> {
-        change(&recorded.event).map(|(member, ..)| member.clone())
-    }
-
-    fn whenever(_: &Recorded, _: Uuid) -> Option<Command> {
-        None
+    fn target(command: &Command) -> MemberId {
+        match *command {}
     }
 
     fn decide(_: &Option<Account>, command: Command) -> Result<Vec<Event>, Infallible> {
@@ -67,6 +58,23 @@ impl Context for Loyalty {
         let Some((member_id, orders, amount)) = change(&recorded.event) else { return account };
         let account = account.unwrap_or(Account { member_id: member_id.clone(), orders: 0, points: 0 });
         Some(Account { orders: account.orders + orders, points: account.points + orders * amount / 1_000, ..account })
+    }
+}
+
+impl Context for Loyalty {
+    const NAME: &'static str = "loyalty";
+    const SQL: &'static str = "";
+    const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, PaymentCancelled::TYPE];
+    const APPENDS: &'static [EventType] = &[];
+    /// An order's events change the account of its member.
+    const BY_SUBJECT: bool = false;
+
+    fn concerns(recorded: &Recorded) -> Option<MemberId> {
+        change(&recorded.event).map(|(member, ..)| member.clone())
+    }
+
+    fn whenever(_: &Recorded, _: Uuid) -> Option<Command> {
+        None
     }
 }
 
@@ -85,26 +93,10 @@ pub fn routes(kernel: Arc<Kernel<Loyalty>>) -> Router {
     Router::new().route("/loyalty/{member_id}", get(show)).with_state(kernel)
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Loyalty>>>, Path(id): Path<String>) -> Result<Answer, Problem> {
-    let account = kernel.find::<Account>(&MemberId::new(id)).await?;
+async fn show(State(kernel): State<Arc<Kernel<Loyalty>>>, Path(id): Path<MemberId>) -> Result<Answer, Problem> {
+    let account = kernel.find::<Account>(&id).await?;
     let account = account.ok_or_else(|| Problem::not_found("This member has not paid for anything."))?;
     Ok(Answer::ok(account.value).version(account.version))
 }
 
-#[cfg(target_family = "wasm")]
-mod entry {
-    #![allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
-    use super::{Loyalty, routes};
-    use axum::{body::Bytes, response::Response};
-    use spin_sdk::{http::Request, http_service, redis_subscriber};
-
-    #[http_service]
-    async fn request(request: Request) -> Response {
-        kernel::spin::serve::<Loyalty>(request, routes).await
-    }
-
-    #[redis_subscriber]
-    async fn bell(bell: Bytes) -> anyhow::Result<()> {
-        kernel::spin::wake::<Loyalty>(bell).await
-    }
-}
+kernel::component!(Loyalty, routes);

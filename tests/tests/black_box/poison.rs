@@ -81,7 +81,7 @@ fn a_letter_that_works_after_all_is_resolved(mode: Mode) {
     let order = shop.order_under_way(&kit, 2);
     shop.come_to_rest().unwrap();
     // The database refuses what should follow from it, for this order only.
-    shop.refuse_rows("delivery_delivery", &order.id);
+    shop.refuse_rows("delivery", &order.id);
     shop.cancel(&order.id).is(200);
     let letter = dead_letter(&shop, "delivery");
     let id = text(&letter["id"]);
@@ -91,7 +91,7 @@ fn a_letter_that_works_after_all_is_resolved(mode: Mode) {
     shop.order_under_way(&kit, 1);
 
     assert_eq!(shop.act(&format!("/dead-letters/{id}/retry")).is(200)["status"], "dead", "it fails again");
-    shop.accept_rows("delivery_delivery");
+    shop.accept_rows("delivery");
     assert_eq!(shop.act(&format!("/dead-letters/{id}/retry")).is(200)["status"], "resolved");
     assert_eq!(shop.delivery(&order.id).unwrap()["status"], "cancelled");
     let events =

@@ -13,3 +13,4 @@ mod plans;
 mod schema;
 mod tally;
 mod unit_of_work;
+mod upgrade;
