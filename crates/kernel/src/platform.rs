@@ -87,7 +87,7 @@ impl PlatformError {
     /// What SQLite, or a libSQL server, means by this message: Spin hands on no codes.
     pub fn of_sqlite(message: String) -> Self {
         const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
-        const UNAVAILABLE: [&str; 9] = [
+        const UNAVAILABLE: [&str; 12] = [
             "database or disk is full",
             "attempt to write a readonly database",
             "disk I/O error",
@@ -98,6 +98,10 @@ impl PlatformError {
             "http error",
             "Timed out while opening",
             "STREAM_EXPIRED",
+            // The host: no room for a connection, no thread, or a request that shares the connection is slow to read its rows.
+            "too many connections opened",
+            "internal runtime error",
+            "still has rows nobody read",
         ];
         const SCHEMA: [&str; 4] =
             ["no such table: ", "no such column: ", " has no column named ", "database schema has changed"];
@@ -222,6 +226,13 @@ mod tests {
         let kind = |message: &str| PlatformError::of_sqlite(message.into());
         assert!(matches!(kind("database is locked"), PlatformError::Busy(_)));
         assert!(matches!(kind("database or disk is full"), PlatformError::Unavailable(_)));
+        for host in [
+            "too many connections opened",
+            "internal runtime error",
+            "a statement on this connection still has rows nobody read (SELECT event, 9 rows); collect them first",
+        ] {
+            assert!(matches!(kind(host), PlatformError::Unavailable(_)), "{host}: no fault of the statement");
+        }
         assert!(matches!(kind("no such table: main.order_dead_letter"), PlatformError::Schema(_)));
         assert!(matches!(kind("CHECK constraint failed: is_full"), PlatformError::Failed(_)));
     }
