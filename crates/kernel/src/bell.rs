@@ -10,7 +10,7 @@ use crate::{
     gate::Gate,
     log::{HEAD, source},
     log_line::{self, Level},
-    platform::{Platform, Value, unix_ms},
+    platform::{Platform, Row, Value, unix_ms},
 };
 use axum::body::Bytes;
 use contracts::EventType;
@@ -80,13 +80,11 @@ pub struct Bell {
     ringing: Gate,
 }
 
-/// What there is to ring for.
+/// How the bell stands: the end of the log, up to where it was rung for, and when.
 struct Due {
     head: i64,
     rung_to: i64,
     rung_at: i64,
-    /// What somebody who cares has not read, and no bell was rung for; nothing is known of that before it is time to ring.
-    types: Option<BTreeSet<String>>,
 }
 
 impl Bell {
@@ -135,45 +133,44 @@ impl Bell {
         let mut appended_to = None;
         for _ in 0..LOOKS {
             let now = unix_ms(self.platform.now());
-            let due = self.due(now).await?;
+            let due = self.due().await?;
             if due.rung_to >= *appended_to.get_or_insert(due.head) {
                 return Ok(());
             }
-            match &due.types {
-                None => {
-                    // A clock that was set back makes nobody wait for longer.
-                    let quiet = PACE.saturating_sub(Duration::from_millis(now.abs_diff(due.rung_at)));
-                    self.platform.sleep(quiet + jitter(PACE / 10)).await;
-                }
-                Some(types) if types.is_empty() => return Ok(()),
-                Some(types) => {
-                    if self.claim(&due, now).await? {
-                        return self.send(due.head, types.clone()).await;
-                    }
-                }
+            // A clock that was set back makes nobody wait for longer.
+            let quiet = PACE.saturating_sub(Duration::from_millis(now.abs_diff(due.rung_at)));
+            if !quiet.is_zero() {
+                self.platform.sleep(quiet + jitter(PACE / 10)).await;
+            } else if self.claim(&due, now).await? {
+                let types = self.unread(due.rung_to).await?;
+                return if types.is_empty() { Ok(()) } else { self.send(due.head, types).await };
             }
         }
         Ok(())
     }
 
-    async fn due(&self, now: i64) -> Result<Due, String> {
-        let sql = format!(
-            "SELECT ({HEAD}), rung_to, rung_at, CASE WHEN abs(?2 - rung_at) >= {pace} THEN \
-             (SELECT json_group_array(DISTINCT type) FROM consumer AS reader CROSS JOIN event \
-             WHERE event.seq > max(reader.position, bell.rung_to) AND event.source = ?3 \
-             AND event.type IN (SELECT value FROM json_each(reader.consumes))) END \
-             FROM consumer AS bell WHERE name = ?1",
-            pace = PACE.as_millis(),
-        );
-        let parameters = vec![self.context.into(), now.into(), source(self.context).into()];
-        let rows = database::query(&*self.platform, &sql, parameters).await.map_err(|error| error.to_string())?;
-        let Some([Value::Integer(head), Value::Integer(rung_to), Value::Integer(rung_at), types]) =
-            rows.first().map(Vec::as_slice)
-        else {
-            return Err("the context is no consumer".to_owned());
-        };
-        let types = types.text().map(serde_json::from_str).transpose().map_err(|error| error.to_string())?;
-        Ok(Due { head: *head, rung_to: *rung_to, rung_at: *rung_at, types })
+    async fn due(&self) -> Result<Due, String> {
+        let sql = format!("SELECT ({HEAD}), rung_to, rung_at FROM consumer WHERE name = ?");
+        let rows = self.query(&sql, vec![self.context.into()]).await?;
+        match rows.first().map(Vec::as_slice) {
+            Some([Value::Integer(head), Value::Integer(rung_to), Value::Integer(rung_at)]) => {
+                Ok(Due { head: *head, rung_to: *rung_to, rung_at: *rung_at })
+            }
+            _ => Err("the context is no consumer".to_owned()),
+        }
+    }
+
+    /// The types of what the context appended after this and somebody who cares has not read.
+    async fn unread(&self, rung_to: i64) -> Result<BTreeSet<String>, String> {
+        let sql = "SELECT DISTINCT type FROM consumer AS reader CROSS JOIN event \
+            WHERE event.seq > max(reader.position, ?1) AND event.source = ?2 \
+            AND event.type IN (SELECT value FROM json_each(reader.consumes))";
+        let rows = self.query(sql, vec![rung_to.into(), source(self.context).into()]).await?;
+        Ok(rows.iter().filter_map(|row| row.first()?.text()).map(str::to_owned).collect())
+    }
+
+    async fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String> {
+        database::query(&*self.platform, sql, parameters).await.map_err(|error| error.to_string())
     }
 
     /// Of all who found the bell due, one rings.
@@ -181,8 +178,7 @@ impl Bell {
         let sql = "UPDATE consumer SET rung_to = ?2, rung_at = ?3 WHERE name = ?1 AND rung_to = ?4 AND rung_at = ?5 \
             RETURNING rung_to";
         let parameters = vec![self.context.into(), due.head.into(), now.into(), due.rung_to.into(), due.rung_at.into()];
-        let rows = database::query(&*self.platform, sql, parameters).await.map_err(|error| error.to_string())?;
-        Ok(!rows.is_empty())
+        Ok(!self.query(sql, parameters).await?.is_empty())
     }
 
     async fn send(&self, sequence: i64, types: BTreeSet<String>) -> Result<(), String> {

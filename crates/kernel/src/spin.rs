@@ -195,7 +195,7 @@ impl Spin {
         let connection = sqlite::Connection::open_default().await.map_err(platform_error)?;
         // Most locks are held for less than this; what takes longer is waited for without blocking a thread (see
         // `database`). Only a libSQL server refuses this: it has no such setting.
-        if !self.on_server.load(Relaxed) && run(&connection, "PRAGMA busy_timeout = 5", vec![]).await.is_err() {
+        if !self.on_server.load(Relaxed) && run(&connection, "PRAGMA busy_timeout = 8", vec![]).await.is_err() {
             self.on_server.store(true, Relaxed);
         }
         Ok(connection)

@@ -295,9 +295,8 @@ impl Native {
     /// The steps of all statements that ran so far that read a whole table or sort. Tables of one row, the statement's
     /// own parameters and what a subquery found do not count.
     pub fn scans(&self) -> Vec<(String, String)> {
-        const SMALL: [&str; 10] = [
+        const SMALL: [&str; 9] = [
             "consumer",
-            "SCAN bell",
             "SCAN reader",
             "SCAN live",
             "sqlite_master",
