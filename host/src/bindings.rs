@@ -1,5 +1,5 @@
 //! The interfaces of Spin, generated from their WIT (`host/wit`).
-#![allow(missing_docs, clippy::all, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::all, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 wasmtime::component::bindgen!({
     path: "wit",

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 /// An event on the wire: CloudEvents 1.0, in JSON.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "CloudEvents says what they are")]
 pub struct Event {
     pub specversion: String,
     pub id: String,

@@ -14,10 +14,8 @@ use std::convert::Infallible;
 pub struct Entry {
     /// The event's place in the log.
     pub seq: i64,
-    /// The event's type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// When it happened.
     pub at: String,
     /// In how many contexts it is delayed what should follow from it.
     #[serde(default, skip_serializing_if = "is_none")]
@@ -31,19 +29,13 @@ fn is_none(delays: &i32) -> bool {
 /// An order, as its member sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MyPage {
-    /// The order.
     pub order_id: OrderId,
-    /// Whose it is.
     pub member_id: MemberId,
-    /// The kit.
     pub product_id: ProductId,
-    /// What the kit was called.
     pub product_name: String,
-    /// How many.
     pub quantity: u32,
     /// What they cost together, in KRW.
     pub amount: u64,
-    /// Where to.
     pub address: String,
     /// The last four digits of the card, once it was asked.
     pub card: Option<String>,

@@ -14,7 +14,6 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The context's routes.
 pub fn routes(kernel: Arc<Kernel<MyPages>>) -> Router {
     Router::new()
         .route("/mypages", get(list))

@@ -23,21 +23,16 @@ pub enum Status {
 /// The delivery of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The order.
     pub order_id: OrderId,
     /// Its id; none when the order was cancelled before anything was requested.
     pub delivery_id: Option<DeliveryId>,
     /// Who gets it.
     pub member_id: MemberId,
-    /// Where to.
     pub address: String,
-    /// How far it has come.
     pub status: Status,
     /// Whether the kits were taken from the stock: no kit, no delivery.
     pub stocked: bool,
-    /// When it was requested.
     pub created_at: String,
-    /// When it last changed.
     pub updated_at: String,
 }
 
@@ -46,39 +41,26 @@ pub struct Delivery {
 pub enum Command {
     /// The order was paid: deliver it.
     Request {
-        /// The new delivery's id.
         delivery_id: DeliveryId,
-        /// The order.
         order_id: OrderId,
         /// Who gets it.
         member_id: MemberId,
-        /// Where to.
         address: String,
     },
     /// The member has it.
-    Complete {
-        /// The order.
-        order_id: OrderId,
-    },
+    Complete { order_id: OrderId },
     /// The order was cancelled.
-    Cancel {
-        /// The order.
-        order_id: OrderId,
-        /// Why.
-        reason: Option<String>,
-    },
+    Cancel { order_id: OrderId, reason: Option<String> },
 }
 
 /// Why a command is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such delivery.
     #[error("there is no such delivery")]
     Unknown,
     /// The kits are not there yet.
     #[error("the kits were not taken from the stock yet")]
     NotStocked,
-    /// The order was cancelled.
     #[error("the order was cancelled, so there is nothing to deliver")]
     Cancelled,
 }

@@ -18,7 +18,6 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The context's routes.
 pub fn routes(kernel: Arc<Kernel<Deliveries>>) -> Router {
     Router::new()
         .route("/deliveries", get(list))

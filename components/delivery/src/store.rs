@@ -13,7 +13,6 @@ impl Entity for Delivery {
     }
 }
 
-/// The delivery with this id.
 pub async fn find(kernel: &Kernel<Deliveries>, id: &DeliveryId) -> Result<Option<Versioned<Delivery>>, Error> {
     Ok(kernel.select("row ->> 'delivery_id' = ?", vec![id.as_str().into()]).await?.pop())
 }

@@ -23,7 +23,6 @@ const ROUNDS: usize = 20;
 pub struct Journal {
     /// The world around it.
     pub platform: Arc<dyn Platform>,
-    /// The contexts of the shop.
     pub contexts: Contexts,
     log: Mutex<Option<Arc<Log>>>,
 }
@@ -45,7 +44,6 @@ impl Journal {
     }
 }
 
-/// The journal's routes.
 pub async fn routes(platform: Arc<dyn Platform>) -> Router {
     let journal = Journal { contexts: Contexts::find(platform.clone()).await, platform, log: Mutex::default() };
     Router::new()

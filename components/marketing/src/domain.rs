@@ -21,7 +21,6 @@ pub enum Status {
 pub struct Notification {
     /// The event that it is about.
     pub cause_id: String,
-    /// Its id.
     pub notification_id: NotificationId,
     /// The order that it is about.
     pub order_id: OrderId,
@@ -29,11 +28,8 @@ pub struct Notification {
     pub recipient: Recipient,
     /// The type of the event that it is about.
     pub event_type: String,
-    /// The text.
     pub message: String,
-    /// How far it has come.
     pub status: Status,
-    /// When it was sent.
     pub created_at: String,
 }
 
@@ -44,7 +40,6 @@ pub enum Command {
     Notify {
         /// The event that it is about.
         cause_id: String,
-        /// The new notification's id.
         notification_id: NotificationId,
         /// The order that it is about.
         order_id: OrderId,
@@ -52,7 +47,6 @@ pub enum Command {
         recipient: Recipient,
         /// The type of the event that it is about.
         event_type: &'static str,
-        /// The text.
         message: String,
     },
 }

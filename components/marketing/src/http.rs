@@ -17,7 +17,6 @@ use kernel::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The context's routes.
 pub fn routes(kernel: Arc<Kernel<Marketing>>) -> Router {
     Router::new().route("/notifications", get(list)).with_state(kernel)
 }

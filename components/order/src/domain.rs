@@ -19,7 +19,6 @@ pub const OUT_OF_STOCK: &str = "out_of_stock";
 pub enum Status {
     /// Placed, not paid yet.
     Pending,
-    /// Paid.
     Paid,
     /// Paid, and its delivery is on the way.
     DeliveryRequested,
@@ -32,7 +31,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every one there is.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Paid, Self::DeliveryRequested, Self::Delivered, Self::Rejected, Self::Cancelled];
 
@@ -45,29 +43,22 @@ impl Status {
 /// A kit as the order's own copy of the catalogue has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kit {
-    /// Its id.
     pub product_id: ProductId,
-    /// Whose it is.
     pub seller_id: SellerId,
-    /// What it is called.
     pub name: String,
     /// What one costs, in KRW.
     pub price: u64,
 }
 
-/// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// What was ordered, as it was placed.
     #[serde(flatten)]
     pub placed: OrderPlaced,
-    /// How far it has come.
     pub status: Status,
     /// Why it was rejected or cancelled.
     pub reason: Option<String>,
-    /// When it was placed.
     pub created_at: String,
-    /// When it last changed.
     pub updated_at: String,
 }
 
@@ -83,19 +74,13 @@ pub struct Desk {
 /// What a member wants to order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// The new order's id.
     pub order_id: OrderId,
-    /// Whose it is.
     pub member_id: MemberId,
-    /// The kit.
     pub product_id: ProductId,
-    /// How many kits.
     pub quantity: u32,
-    /// Where to.
     pub address: String,
     /// The last four digits of the card: `**** 1111`.
     pub card: String,
-    /// Whose card it is.
     pub card_owner: String,
 }
 
@@ -105,25 +90,14 @@ pub enum Command {
     /// A member orders a kit.
     Place(Placement),
     /// The order could not be paid.
-    Reject {
-        /// The order.
-        order_id: OrderId,
-        /// Why.
-        reason: String,
-    },
+    Reject { order_id: OrderId, reason: String },
     /// The order is not wanted any more, or cannot be had.
-    Cancel {
-        /// The order.
-        order_id: OrderId,
-        /// Why.
-        reason: Option<String>,
-    },
+    Cancel { order_id: OrderId, reason: Option<String> },
 }
 
 /// Why a command is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such order.
     #[error("there is no such order")]
     Unknown,
     /// There is one with this id already.
@@ -132,10 +106,8 @@ pub enum Refusal {
     /// The catalogue does not have the kit.
     #[error("there is no such product")]
     NoSuchProduct,
-    /// It was delivered.
     #[error("the order was delivered, so it cannot be cancelled any more")]
     Delivered,
-    /// It was rejected.
     #[error("the order was rejected, so there is nothing to cancel")]
     Rejected,
 }

@@ -23,7 +23,6 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The context's routes.
 pub fn routes(kernel: Arc<Kernel<Orders>>) -> Router {
     Router::new()
         .route("/orders", get(list).post(place))

@@ -10,7 +10,7 @@ use contracts::{
     charge::{CardNumber, ChargeRequest},
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::{Attempt, Created, Error, Failure, Kernel, Trace, Versioned};
+use kernel::{Attempt, Created, Failure, Kernel, Trace, Versioned};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -46,6 +46,7 @@ pub async fn place(
 ) -> Result<Outcome, Failure<Refusal>> {
     let mut earlier = None;
     loop {
+        #[expect(clippy::disallowed_methods, reason = "the order begins here")]
         let order_id = OrderId::from(Uuid::now_v7());
         let attempt = key.map(|key| Attempt::new(key, request, order_id.as_str())).transpose()?;
         let attempt = attempt.map(|attempt| attempt.instead_of(earlier.take()));
@@ -113,7 +114,7 @@ async fn pay(
 /// # Errors
 /// [`Refusal::Unknown`], or when the database cannot be used.
 pub async fn find(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Versioned<Order>, Failure<Refusal>> {
-    let order = kernel.find::<Order>(order_id).await.map_err(Error::from)?;
+    let order = kernel.find::<Order>(order_id).await?;
     order.ok_or(Failure::Refused(Refusal::Unknown))
 }
 

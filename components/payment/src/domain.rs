@@ -31,7 +31,6 @@ pub enum Status {
 /// The payment of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
-    /// The order.
     pub order_id: OrderId,
     /// Its id; none when it was refused.
     pub payment_id: Option<PaymentId>,
@@ -41,21 +40,17 @@ pub struct Payment {
     pub product_id: Option<ProductId>,
     /// How much, in KRW.
     pub amount: u64,
-    /// How it stands.
     pub status: Status,
     /// The gateway's receipt.
     pub approval_number: Option<String>,
     /// The last four digits of the card: `**** 1111`.
     pub card: Option<String>,
-    /// Whose card it is.
     pub card_owner: Option<String>,
     /// Why it was declined or cancelled.
     pub reason: Option<String>,
     /// Whether the gateway is still to be told that the order is not charged or gets its money back.
     pub cancel_due: bool,
-    /// When it was made.
     pub created_at: String,
-    /// When it last changed.
     pub updated_at: String,
 }
 
@@ -63,29 +58,16 @@ pub struct Payment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Write down what the gateway said to a charge.
-    Record {
-        /// What was ordered.
-        order: Box<OrderPlaced>,
-        /// What the gateway said.
-        verdict: Verdict,
-    },
+    Record { order: Box<OrderPlaced>, verdict: Verdict },
     /// The order came to nothing: give back what was charged.
-    Cancel {
-        /// The order.
-        order_id: OrderId,
-        /// Why.
-        reason: Option<String>,
-    },
+    Cancel { order_id: OrderId, reason: Option<String> },
 }
 
 /// What the gateway says to a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The money is ours.
-    Approved {
-        /// The receipt.
-        approval_number: String,
-    },
+    Approved { approval_number: String },
     /// It is not.
     Declined {
         /// Why: `card_declined`, `limit_exceeded`, or what else the gateway calls it.
@@ -96,10 +78,8 @@ pub enum Verdict {
 /// Why a command is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such payment.
     #[error("there is no such payment")]
     Unknown,
-    /// The order was closed.
     #[error("the order is closed, so it is not charged")]
     OrderClosed,
 }

@@ -17,7 +17,6 @@ impl Entity for Payment {
     }
 }
 
-/// The payment with this id.
 pub async fn find(kernel: &Kernel<Payments>, id: &PaymentId) -> Result<Option<Versioned<Payment>>, Error> {
     let condition = "row ->> 'payment_id' = ? AND row ->> 'status' <> 'requested'";
     Ok(kernel.select(condition, vec![id.as_str().into()]).await?.pop())

@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 /// What the seller says of a kit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// What it is called.
     pub name: String,
     /// What is in it.
     pub description: Option<String>,
     /// What one costs, in KRW.
     pub price: u64,
-    /// How many there are.
     pub stock: u32,
     /// Where a picture of it is.
     pub image_url: Option<String>,
@@ -26,36 +24,27 @@ pub struct Description {
 /// A kit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its id.
     pub product_id: ProductId,
-    /// Whose it is.
     pub seller_id: SellerId,
     /// What the seller says of it.
     #[serde(flatten)]
     pub description: Description,
-    /// When it was registered.
     pub created_at: String,
-    /// When it last changed.
     pub updated_at: String,
 }
 
 /// What an order took of a product's stock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taking {
-    /// The order.
     pub order_id: OrderId,
-    /// The product.
     pub product_id: ProductId,
-    /// How many kits.
     pub quantity: u32,
-    /// Whether they were given back.
     pub restored: bool,
 }
 
 /// What a decision is about: a product, and what the order in question took of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shelf {
-    /// The product, if it exists.
     pub product: Option<Product>,
     /// What the order took, if it did.
     pub taking: Option<Taking>,
@@ -64,13 +53,11 @@ pub struct Shelf {
 /// Changes to what the seller says of a kit; `None` leaves it as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// A new name.
     pub name: Option<String>,
     /// A new description, or none any more.
     pub description: Option<Option<String>>,
     /// A new price, in KRW.
     pub price: Option<u64>,
-    /// A new stock.
     pub stock: Option<u32>,
     /// A new picture, or none any more.
     pub image_url: Option<Option<String>>,
@@ -81,44 +68,22 @@ pub struct Changes {
 pub enum Command {
     /// A seller registers a kit.
     Register {
-        /// The new kit's id.
         product_id: ProductId,
-        /// Whose it is.
         seller_id: SellerId,
         /// What the seller says of it.
         description: Description,
     },
     /// A seller changes a kit.
-    Modify {
-        /// The kit.
-        product_id: ProductId,
-        /// What changes.
-        changes: Changes,
-    },
+    Modify { product_id: ProductId, changes: Changes },
     /// An order was paid: take its kits.
-    Take {
-        /// The order.
-        order_id: OrderId,
-        /// Whose it is.
-        member_id: MemberId,
-        /// The product.
-        product_id: ProductId,
-        /// How many kits.
-        quantity: u32,
-    },
+    Take { order_id: OrderId, member_id: MemberId, product_id: ProductId, quantity: u32 },
     /// An order's payment was cancelled: give back what it took.
-    Restore {
-        /// The order.
-        order_id: OrderId,
-        /// The product.
-        product_id: ProductId,
-    },
+    Restore { order_id: OrderId, product_id: ProductId },
 }
 
 /// Why a command is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such product.
     #[error("there is no such product")]
     Unknown,
     /// There is one with this id already.

@@ -13,7 +13,6 @@ pub const PATH: &str = "/internal/charges";
 pub struct ChargeRequest {
     /// What was ordered; its id is also the key by which a repeated request is recognised.
     pub order: OrderPlaced,
-    /// The card.
     pub card_number: CardNumber,
 }
 

@@ -136,7 +136,6 @@ impl Serialize for EventType {
 macro_rules! typed {
     ($event:ident, [$($step:path),*]) => {
         impl $event {
-            /// Its type.
             pub const TYPE: $crate::EventType = $crate::EventType {
                 name: stringify!($event),
                 upcasts: &[$($step),*],

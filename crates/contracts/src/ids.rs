@@ -16,7 +16,6 @@ macro_rules! ids {
                 Self(text.into())
             }
 
-            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -47,11 +46,8 @@ ids! {
     ProductId,
     /// An order; also the key of everything that follows from it.
     OrderId,
-    /// A payment.
     PaymentId,
-    /// A delivery.
     DeliveryId,
-    /// A notification.
     NotificationId,
     /// A member, as the system that keeps the members names them.
     MemberId,

@@ -11,7 +11,6 @@ pub mod saga;
 pub mod samples;
 
 mod generated {
-    #![allow(missing_docs)]
     wit_bindgen::generate!({
         path: "../../wit/contracts",
         world: "contracts",

@@ -28,7 +28,6 @@ pub struct Compensation {
     pub event: &'static str,
 }
 
-/// The steps.
 pub const STEPS: &[Step] = &[
     // A member orders. The order is undone by its member, or because there are not enough kits.
     Step {

@@ -9,37 +9,30 @@ use crate::{
     ids::{DeliveryId, MemberId, NotificationId, OrderId, PaymentId, ProductId, SellerId},
 };
 
-/// The kit.
 pub fn product_id() -> ProductId {
     ProductId::new("01980000-0000-7000-8000-000000000001")
 }
 
-/// The order.
 pub fn order_id() -> OrderId {
     OrderId::new("01980000-0000-7000-8000-000000000002")
 }
 
-/// Its payment.
 pub fn payment_id() -> PaymentId {
     PaymentId::new("01980000-0000-7000-8000-000000000003")
 }
 
-/// Its delivery.
 pub fn delivery_id() -> DeliveryId {
     DeliveryId::new("01980000-0000-7000-8000-000000000004")
 }
 
-/// Its notification.
 pub fn notification_id() -> NotificationId {
     NotificationId::new("01980000-0000-7000-8000-000000000005")
 }
 
-/// Who orders.
 pub fn member_id() -> MemberId {
     MemberId::new("member-1")
 }
 
-/// Who sells.
 pub fn seller_id() -> SellerId {
     SellerId::new("seller-1")
 }
@@ -194,7 +187,6 @@ pub fn handling_resumed() -> HandlingResumed {
     HandlingResumed { order_id, context, sequence, event_type }
 }
 
-/// All of them.
 pub fn all() -> Vec<Event> {
     vec![
         product_registered().into(),

@@ -10,7 +10,6 @@ use uuid::Uuid;
 pub struct Recorded {
     /// Its place in the log; `None` while it is being appended.
     pub seq: Option<i64>,
-    /// Its id.
     pub id: String,
     /// When it was appended: RFC 3339, UTC.
     pub time: String,
@@ -20,7 +19,6 @@ pub struct Recorded {
     pub causation_id: String,
     /// W3C trace context.
     pub traceparent: String,
-    /// What happened.
     pub event: Event,
 }
 
@@ -59,7 +57,6 @@ pub trait Context: Decider {
     /// The version of its tables and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types that it
     /// consumes or appends change (docs/zero-downtime.md).
     const SCHEMA_VERSION: i64 = 3;
-    /// Its SQL file.
     const SQL: &'static str;
     /// The types of the events it reads.
     const CONSUMES: &'static [EventType];

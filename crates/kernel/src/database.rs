@@ -29,6 +29,7 @@ pub(crate) struct Patience<'a> {
 }
 
 impl<'a> Patience<'a> {
+    #[expect(clippy::disallowed_methods, reason = "how long was waited, whatever the shop's clock says")]
     pub(crate) fn new(platform: &'a dyn Platform) -> Self {
         Self { platform, began: Instant::now(), pause: Duration::from_micros(150), renewed: false }
     }

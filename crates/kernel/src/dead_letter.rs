@@ -56,14 +56,10 @@ pub struct Letter {
     pub seq: i64,
     /// Counts its changes.
     pub version: i64,
-    /// What the event is about.
     pub subject: String,
-    /// Its type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// How it stands.
     pub status: Status,
-    /// How often it was tried.
     pub tries: u32,
     /// Why it failed the last time.
     pub error: Option<String>,
@@ -122,23 +118,18 @@ pub struct Letters {
     pub status: Option<Status>,
     /// Behind this event.
     pub after: i64,
-    /// So many at most.
     pub limit: usize,
 }
 
 /// Why a letter cannot be tried again or discarded.
 #[derive(Debug, thiserror::Error)]
 pub enum LetterError {
-    /// There is none.
     #[error("there is no such letter")]
     Unknown,
-    /// It is closed.
     #[error("it is closed")]
     Closed,
-    /// Another one comes first.
     #[error("it waits behind an earlier one")]
     Waiting,
-    /// The database.
     #[error(transparent)]
     Failed(#[from] Error),
 }

@@ -5,7 +5,6 @@ use crate::platform::PlatformError;
 /// Why something could not be done, none of it the caller's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database.
     #[error(transparent)]
     Database(#[from] PlatformError),
     /// A row or an event is not of the form that this code knows.
@@ -51,7 +50,6 @@ impl Error {
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure<R> {
-    /// The domain refused it.
     #[error("{0}")]
     Refused(R),
     /// The state has another version than the caller expected (`If-Match`).

@@ -35,7 +35,6 @@ pub struct Kernel<C: Context> {
     pub(crate) retry: Retry,
     /// Whether any letter was open when last looked.
     pub(crate) letters: AtomicBool,
-    /// The doorbell.
     pub bell: Bell,
     pub(crate) commit_delay: Duration,
     /// One catch-up at a time.

@@ -62,7 +62,12 @@ macro_rules! component {
         }
 
         #[cfg(target_family = "wasm")]
-        #[allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
+        #[allow(
+            unsafe_code,
+            clippy::expect_used,
+            clippy::disallowed_macros,
+            reason = "what the macros of the SDK generate"
+        )]
         mod spin_entry {
             #[::spin_sdk::http_service]
             async fn request(request: ::spin_sdk::http::Request) -> ::axum::response::Response {
@@ -75,7 +80,12 @@ macro_rules! component {
         static COMPONENT: $crate::spin::Component<$context> = $crate::spin::Component::new($routes);
 
         #[cfg(target_family = "wasm")]
-        #[allow(unsafe_code, clippy::expect_used, reason = "what the macros of the SDK generate")]
+        #[allow(
+            unsafe_code,
+            clippy::expect_used,
+            clippy::disallowed_macros,
+            reason = "what the macros of the SDK generate"
+        )]
         mod spin_entry {
             use super::COMPONENT;
 

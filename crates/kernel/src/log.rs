@@ -27,15 +27,12 @@ pub(crate) const COLUMNS: &str =
 pub struct Entry {
     /// Its place in the log.
     pub seq: i64,
-    /// Its id.
     pub id: String,
     /// Who appended it: `/mealkit/<context>`.
     pub source: String,
-    /// Its type.
     pub event_type: String,
     /// The version of its type that its data has the form of.
     pub version: u32,
-    /// What it is about.
     pub subject: String,
     /// When it was appended: RFC 3339, UTC.
     pub time: String,

@@ -32,7 +32,6 @@ pub struct Sample {
     pub kind: Kind,
     /// Of what.
     pub labels: BTreeMap<String, String>,
-    /// The figure.
     pub value: i64,
 }
 

@@ -36,7 +36,6 @@ pub struct Entry {
     pub recorded: Recorded,
 }
 
-/// The log.
 #[derive(Debug, Default)]
 pub struct Log {
     entries: Vec<Entry>,
@@ -104,7 +103,6 @@ impl<C> Default for Model<C> {
 
 /// What a context does whichever it is.
 pub trait Member {
-    /// Its name.
     fn name(&self) -> &'static str;
 
     /// How far it has read the log.

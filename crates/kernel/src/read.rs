@@ -91,7 +91,6 @@ pub(crate) struct Basis {
 /// A state that was read, to decide on later; see [`Execution::on`](crate::execute::Execution::on).
 #[derive(Clone, Debug)]
 pub struct Known<C: Context> {
-    /// The state.
     pub state: C::State,
     pub(crate) basis: Basis,
 }

@@ -11,16 +11,13 @@ pub trait Entity: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync
     /// Its id within the context.
     type Id: AsRef<str> + Clone + Send + Sync + 'static;
 
-    /// The id of this one.
     fn id(&self) -> &Self::Id;
 }
 
 /// Which row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey {
-    /// The entity's kind.
     pub kind: &'static str,
-    /// The entity's id.
     pub id: String,
 }
 
@@ -34,9 +31,7 @@ impl RowKey {
 /// An entity with the version of its row, which counts its changes from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned<T> {
-    /// The version.
     pub version: i64,
-    /// The entity.
     pub value: T,
 }
 

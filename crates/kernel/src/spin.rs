@@ -175,6 +175,7 @@ impl Platform for Spin {
 
     fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
+            #[expect(clippy::disallowed_methods, reason = "the adapter: a setting is kept for a moment")]
             let now = Instant::now();
             if let Some(value) = self.variables.get(name, now) {
                 return value;

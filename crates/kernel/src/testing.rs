@@ -453,7 +453,6 @@ impl Platform for Native {
 
 /// A context at work in one instance, with its routes.
 pub struct App<C: Context> {
-    /// The engine.
     pub kernel: Arc<Kernel<C>>,
     /// The routes, the internal ones included.
     pub router: Router,
@@ -476,7 +475,6 @@ impl<C: Context> App<C> {
         reply
     }
 
-    /// GETs a path.
     pub async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, &[], None).await
     }
@@ -495,9 +493,7 @@ impl<C: Context> App<C> {
 /// What a route answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body; null when there is none.
     pub body: Json,
@@ -514,7 +510,6 @@ impl Reply {
         self.body.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
     }
 
-    /// The items of a list.
     pub fn items(&self) -> &[Json] {
         self.body.get("items").and_then(Json::as_array).unwrap()
     }

@@ -72,7 +72,6 @@ macro_rules! contexts {
 
         /// The shop.
         #[derive(Default)]
-        #[allow(missing_docs, reason = "they are called what they are")]
         pub struct Shop {
             pub log: Log,
             $(pub $field: Model<$context>),+
@@ -100,7 +99,6 @@ contexts! {
 
 /// What somebody asks of the shop.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the variants say it")]
 pub enum Ask {
     /// A seller registers a kit.
     Register { product: ProductId, stock: u32 },

@@ -6,12 +6,12 @@ use saga_tests::{About, contexts};
 
 /// The schemas that were released: context, version, fingerprint.
 const RELEASED: [(&str, i64, u64); 6] = [
-    ("product", 2, 0x4074_9056_a616_a58a),
-    ("order", 2, 0x5482_8ab4_3b90_5282),
-    ("payment", 2, 0x44e0_0bec_617c_8ded),
-    ("delivery", 2, 0x0d4c_58a2_85fc_0f19),
-    ("marketing", 2, 0xcc39_358d_f334_fe78),
-    ("customer-center", 2, 0x73c5_71e2_2593_3932),
+    ("product", 3, 0x2a0f_6fba_8499_4947),
+    ("order", 3, 0x03f8_18e8_7b61_a25a),
+    ("payment", 3, 0x7134_49ad_386e_fa9f),
+    ("delivery", 3, 0xf6df_2741_4c4e_977e),
+    ("marketing", 3, 0xa230_f733_8d3e_cd66),
+    ("customer-center", 3, 0x722c_2c03_bcba_165f),
 ];
 
 /// FNV-1a, 64 bits (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), of what is no comment.

@@ -82,7 +82,6 @@ impl Answer {
         self
     }
 
-    /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

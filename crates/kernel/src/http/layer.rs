@@ -46,6 +46,7 @@ where
 {
     let (mut parts, body) = request.into_parts();
     let trace = Trace::of_request(&parts.headers);
+    #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
     let began = std::time::Instant::now();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     parts.extensions.insert(trace.clone());

@@ -14,7 +14,6 @@ use std::fmt::Display;
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Its name.
     pub field: String,
     /// What it should be.
     pub message: String,
@@ -96,7 +95,6 @@ impl Problem {
         self
     }
 
-    /// About this order.
     pub fn about(mut self, order_id: &str) -> Self {
         self.0.about = Some(order_id.to_owned());
         self
@@ -108,12 +106,10 @@ impl Problem {
         self
     }
 
-    /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// As an answer.
     pub fn answer(self) -> Answer {
         let Parts { status, kind, detail, errors, retry_after, about, cause, extensions } = *self.0;
         let mut body = json!({
