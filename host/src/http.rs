@@ -96,6 +96,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Routes, mut shu
 }
 
 async fn handle(app: &App, routes: &Routes, mut request: Request<Incoming>, client: SocketAddr) -> Response<WasiBody> {
+    // What Spin answers with an empty 500, or by closing the connection, no guest gets to see.
+    if request.headers().values().any(|value| std::str::from_utf8(value.as_bytes()).is_err()) {
+        return text(StatusCode::BAD_REQUEST, "a header is no UTF-8\n");
+    }
+    if authority(&request).is_none() {
+        return text(StatusCode::BAD_REQUEST, "the request needs a Host header, and one only\n");
+    }
     // A name that means something inside means nothing when it comes from outside.
     let headers = request.headers_mut();
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -116,7 +123,7 @@ async fn handle(app: &App, routes: &Routes, mut request: Request<Incoming>, clie
         return empty(StatusCode::NOT_FOUND);
     };
     let Some(authority) = authority(&request) else {
-        return text(StatusCode::BAD_REQUEST, "the request needs a Host header\n");
+        return text(StatusCode::BAD_REQUEST, "there is no such host outside\n");
     };
     let mut uri = std::mem::take(request.uri_mut()).into_parts();
     uri.scheme = Some(Scheme::HTTP);
@@ -130,11 +137,15 @@ async fn handle(app: &App, routes: &Routes, mut request: Request<Incoming>, clie
     instances.answer(request, &matched).await
 }
 
+/// Whom the request is for: its one `Host`, which is a host with perhaps a port.
 fn authority(request: &Request<Incoming>) -> Option<Authority> {
-    match request.headers().get(HOST) {
-        Some(host) => host.to_str().ok()?.parse().ok(),
-        None => request.uri().authority().cloned(),
-    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let authority = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok()?.parse().ok(),
+        (None, None) => request.uri().authority().cloned(),
+        _ => None,
+    };
+    authority.filter(|authority: &Authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
 }
 
 /// How a request found its component.

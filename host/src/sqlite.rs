@@ -33,7 +33,7 @@ const PREPARED_STATEMENTS: usize = 128;
 
 /// How long rows may lie unread before somebody who needs their end is told that nobody reads them. A guest drops or reads its
 /// rows in the same breath in which it goes on; this is for a machine that is busy.
-const PATIENCE_OF_NEXT: Duration = Duration::from_millis(200);
+const PATIENCE_OF_NEXT: Duration = Duration::from_secs(2);
 const PATIENCE_OF_RESULT: Duration = Duration::from_secs(1);
 
 /// An open connection.

@@ -215,6 +215,26 @@ fn rows_that_were_dropped_or_are_few_and_statements_given_up_hold_nobody_up() {
 }
 
 #[test]
+fn what_spin_does_not_hand_on_is_refused() {
+    let host = Host::start(ONE, &[]);
+    let request = |headers: &[u8]| {
+        [&b"GET /fixture/headers HTTP/1.1\r\n"[..], headers, &b"connection: close\r\n\r\n"[..]].concat()
+    };
+    assert_eq!(host.raw(&request(b"host: localhost\r\n")), 200);
+    assert_eq!(host.raw(&request("host: localhost\r\nx-name: \u{ae40}\r\n".as_bytes())), 200, "UTF-8");
+    for headers in [
+        &b"host: localhost\r\nx-name: \xff\xfe\r\n"[..],
+        b"",
+        b"host:\r\n",
+        b"host: not a host\r\n",
+        b"host: somebody@localhost\r\n",
+        b"host: localhost\r\nhost: localhost\r\n",
+    ] {
+        assert_eq!(host.raw(&request(headers)), 400, "{}", String::from_utf8_lossy(headers));
+    }
+}
+
+#[test]
 fn only_the_first_statement_of_a_text_runs() {
     let host = Host::start(ONE, &[]);
     host.ok("/fixture/insert");

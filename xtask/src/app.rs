@@ -36,7 +36,9 @@ pub struct Launch {
     pub state: PathBuf,
     /// Values for its variables.
     pub variables: Vec<(String, String)>,
-    /// Where its output goes, without that of its components; all of it to ours if it is not given.
+    /// Whether its components' log lines go to its console, and not only to files.
+    pub logs: bool,
+    /// Where its output goes; to ours if it is not given.
     pub output: Option<std::fs::File>,
 }
 
@@ -57,8 +59,11 @@ impl Launch {
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
+        if !self.logs {
+            command.arg("--quiet");
+        }
         if let Some(file) = self.output {
-            command.arg("--quiet").stderr(file.try_clone()?).stdout(file);
+            command.stderr(file.try_clone()?).stdout(file);
         }
         let line = crate::cargo::line(command.as_std());
         say(format!("→ {}", line.split(' ').map(without_password).collect::<Vec<_>>().join(" ")));

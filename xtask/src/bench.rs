@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -50,6 +50,18 @@ pub struct Bench {
     /// How many clients send requests at once, one measurement for each
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     clients: Vec<usize>,
+    /// Where the bells ring; over Redis, if there is a redis-server, when it is not given
+    #[arg(long, value_name = "WHERE")]
+    bell: Option<Wire>,
+}
+
+/// Where the bells ring.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Wire {
+    /// On Redis channels.
+    Redis,
+    /// By service chaining.
+    Http,
 }
 
 /// What was measured of one kind of request, for each number of clients.
@@ -64,6 +76,8 @@ struct WorkedOff {
     events: i64,
     load: Duration,
     lag: Duration,
+    /// What the host's process has used of the CPUs for all of it.
+    cpu: Duration,
 }
 
 /// What is measured on.
@@ -99,6 +113,9 @@ impl Bench {
         let clients = self.clients.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let mut optimised = std::process::Command::new(project.target().join("release/xtask"));
         optimised.args(["bench", "--seconds", &self.seconds.to_string(), "--clients", &clients]);
+        if let Some(bell) = self.bell.and_then(|bell| bell.to_possible_value()) {
+            optimised.args(["--bell", bell.get_name()]);
+        }
         Err(optimised.exec().into())
     }
 
@@ -117,13 +134,14 @@ impl Bench {
             series.print(floor);
         }
         print(format!(
-            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}",
-            "orders, worked off", "clients", "orders/s", "lag", "orders", "events"
+            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}{:>10}",
+            "orders, worked off", "clients", "orders/s", "lag", "orders", "events", "CPU ms"
         ));
         for (clients, it) in self.clients.iter().zip(&worked_off) {
             let rate = it.orders as f64 / (it.load + it.lag).as_secs_f64();
             let lag = short(it.lag);
-            print(format!("{:<22}{clients:>8}{rate:>12.0}{lag:>10}{:>10}{:>10}", "", it.orders, it.events));
+            let cpu = milliseconds(it.cpu) / it.orders as f64;
+            print(format!("{:<22}{clients:>8}{rate:>12.0}{lag:>10}{:>10}{:>10}{cpu:>10.2}", "", it.orders, it.events));
         }
         print(format!(
             "\nResident memory of the host: {} after the floor, {} after the shop.",
@@ -151,13 +169,15 @@ impl Bench {
         ground: &Ground,
         project: &Project,
     ) -> Result<(Series, Series, Vec<WorkedOff>, String)> {
-        let (manifest, variables, redis) = if Redis::is_installed() {
+        let over_redis =
+            self.bell.unwrap_or(if Redis::is_installed() { Wire::Redis } else { Wire::Http }) == Wire::Redis;
+        let (manifest, variables, redis) = if over_redis {
             let redis = Redis::start().await?;
             (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone())], Some(redis))
         } else {
             (project.write_http_manifest()?, Vec::new(), None)
         };
-        let bells = if redis.is_some() { "over Redis" } else { "by service chaining (redis-server is not installed)" };
+        let bells = if redis.is_some() { "over Redis" } else { "by service chaining" };
         let cores = available_parallelism()?;
         say(format!("The bells ring {bells}; {cores} cores, shared with the clients; {} s each.", self.seconds));
         let (mut app, address) = ground.start("shop", "/products", manifest, variables).await?;
@@ -168,11 +188,13 @@ impl Bench {
         let mut series = Series { name: "POST /orders", measured: Vec::new() };
         let mut worked_off = Vec::new();
         for clients in self.clients.iter().copied() {
+            let used = cpu_of(&app);
             let measured = self.load(series.name, address, clients, &order).await?;
             let start = Instant::now();
             let head = work_off(address).await?;
-            let (orders, load) = (measured.successes(), measured.time);
-            worked_off.push(WorkedOff { orders, events: head - before, load, lag: start.elapsed() });
+            let (orders, load, lag) = (measured.successes(), measured.time, start.elapsed());
+            let cpu = cpu_of(&app).saturating_sub(used);
+            worked_off.push(WorkedOff { orders, events: head - before, load, lag, cpu });
             before = head;
             series.measured.push((clients, measured));
         }
@@ -243,7 +265,8 @@ impl Ground {
         let output = File::create(&log)?;
         let state = self.directory.path().join(name);
         let program = self.host.clone();
-        let mut app = Launch { program, manifest, listen, state, variables, output: Some(output) }.start()?;
+        let mut app =
+            Launch { program, manifest, listen, state, variables, logs: false, output: Some(output) }.start()?;
         let answers = app.answers(path).await;
         answers.with_context(|| format!("it printed:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
         Ok((app, listen))
@@ -329,6 +352,19 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
+/// The CPU time that an app's process has used so far (proc_pid_stat(5)).
+fn cpu_of(app: &App) -> Duration {
+    let stat = app.process.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/stat")).ok());
+    stat.as_deref().and_then(cpu_in).unwrap_or_default()
+}
+
+/// User and system time: the 12th and 13th word behind the name, in ticks of 10 ms.
+fn cpu_in(stat: &str) -> Option<Duration> {
+    let (_, words) = stat.rsplit_once(')')?;
+    let ticks = words.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>().ok()?;
+    Some(Duration::from_millis(10 * ticks))
+}
+
 /// The resident memory of an app's process, in words.
 fn memory_of(app: &App) -> String {
     let status = app.process.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok());
@@ -363,6 +399,12 @@ mod tests {
         assert_eq!(at(7, 6, 0), None);
         assert_eq!(at(7, 7, 1), None);
         assert_eq!(end_of_log(&json!({"contexts": {"a": {"error": "it is down"}}})), None);
+    }
+
+    #[test]
+    fn cpu_time_is_read_behind_the_name() {
+        let stat = "42 (a (strange) name) S 1 42 42 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1";
+        assert_eq!(cpu_in(stat), Some(Duration::from_secs(3)));
     }
 
     #[test]

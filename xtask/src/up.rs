@@ -42,6 +42,9 @@ pub struct Up {
     /// Register a few kits to begin with
     #[arg(long)]
     seed: bool,
+    /// Show the components' log lines, too; they are in `logs/` beside the databases in any case
+    #[arg(long)]
+    logs: bool,
     /// Where databases and logs are; `.spin` beside spin.toml if it is not given
     #[arg(long)]
     state_dir: Option<PathBuf>,
@@ -86,6 +89,7 @@ impl Up {
                 None => project.write_http_manifest()?,
             },
             listen,
+            logs: self.logs,
             state: absolute(self.state_dir.take().unwrap_or_else(|| project.root.join(".spin")))?,
             variables: self.variables_with(&bells),
             output: None,

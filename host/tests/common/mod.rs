@@ -131,6 +131,17 @@ impl Host {
         request(&self.address, path, &[("Host", host)]).expect("an answer")
     }
 
+    /// The status that bytes are answered with.
+    pub fn raw(&self, bytes: &[u8]) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.write_all(bytes).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer);
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+    }
+
     /// An answer to a request that belongs to a trace.
     pub fn get_traced(&self, path: &str, traceparent: &str) -> (u16, String) {
         request(&self.address, path, &[("Host", "localhost"), ("traceparent", traceparent)]).expect("an answer")

@@ -133,13 +133,18 @@ async fn two_versions_work_side_by_side_while_one_replaces_the_other() {
     old.catch_up().await.unwrap();
     // The new one migrates under the old one's hands, and both go on.
     let next = Kernel::<NextTallies>::open(native.replica()).await.unwrap();
-    for _ in 0..50 {
+    for round in 0..50 {
         native.append("product", event("StockDecreased", "a"));
+        if round % 5 == 0 {
+            // Only the new one knows this.
+            native.append("product", event("StockRestored", "a"));
+        }
         let (old, next) = tokio::join!(old.catch_up(), next.catch_up());
         old.unwrap();
         next.unwrap();
     }
-    assert_eq!(tally::taken(&old, "a").await, 51, "each event once, whoever took it");
+    next.catch_up().await.unwrap();
+    assert_eq!(tally::taken(&old, "a").await, 51 - 10, "each event once, whoever took it");
     tally::place(&old, "b").await.unwrap();
     next.execute(tally::Command::Place(OrderId::new("c")), &Trace::own()).await.unwrap();
     // An instance of the old version that starts only now still works; one before that would not.
