@@ -216,7 +216,8 @@ impl Api {
             }
             shape(&self.document, &content["schema"], "", &mut |path, kind, members| {
                 // What an event carries is promised once, as a fact about the event.
-                if path.contains(">.data") {
+                let within_data = |it: &str| it.is_empty() || it.starts_with(['.', '[']);
+                if path.split_once(">.data").is_some_and(|(_, rest)| within_data(rest)) {
                     return;
                 }
                 facts.add(format!("{whom} {path} {kind}"));

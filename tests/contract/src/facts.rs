@@ -24,11 +24,14 @@ pub struct Changes {
 
 impl Facts {
     /// What changed since the older ones: a promise that is gone breaks somebody, and so does a new demand on what they
-    /// did already.
+    /// did already, or a promise about events that the older ones in the log do not keep.
     pub fn since(&self, older: &Self) -> Changes {
         let gone = older.0.difference(&self.0).map(|fact| (is_demand(fact), format!("- {fact}")));
         let new = self.0.difference(&older.0);
-        let new = new.map(|fact| (!is_demand(fact) || !older.concerned_by(fact), format!("+ {fact}")));
+        let new = new.map(|fact| {
+            let breaks = (is_demand(fact) && older.concerned_by(fact)) || older.logs_lack(fact);
+            (!breaks, format!("+ {fact}"))
+        });
         let mut changes = Changes::default();
         for (is_additive, line) in gone.chain(new) {
             if is_additive { changes.additive.push(line) } else { changes.breaking.push(line) }
@@ -45,6 +48,13 @@ impl Facts {
             _ => return true,
         };
         self.0.iter().any(|fact| fact.starts_with(&began_with))
+    }
+
+    /// Whether a member is always there from now on in events of which the log has some without it.
+    fn logs_lack(&self, fact: &str) -> bool {
+        let Some((event, member)) = fact.split_once(" carries ") else { return false };
+        let began_with = format!("{event} carries ");
+        !member.ends_with(" or null") && self.0.iter().any(|fact| fact.starts_with(&began_with))
     }
 
     pub(crate) fn add(&mut self, fact: impl Into<String>) {

@@ -27,8 +27,8 @@ fn compare(file: &str, today: &Facts, for_whom: impl Fn(&str) -> String) {
         changes.breaking.iter().map(|line| format!("{line}\n    breaks {}\n", for_whom(&line[2..]))).collect();
     assert!(
         breaking.is_empty(),
-        "\nBREAKING (- was promised, + is now demanded):\n{breaking}\nKeep the old beside the new (docs/zero-downtime.md), or give \
-         the new a name of its own. Is nobody hit after all? Then take the lines out of tests/contract/golden/{file} by hand, \
+        "\nBREAKING (- was promised, + is now demanded, or lacking in old logs):\n{breaking}\nKeep the old beside the new (docs/zero-downtime.md), or give \
+         the new a name of its own. Is nobody hit after all? Then change the lines of tests/contract/golden/{file} by hand, \
          and say why in the commit."
     );
     if changes.additive.is_empty() {
@@ -206,6 +206,35 @@ fn breaking_and_additive_changes_are_told_apart() {
     for change in adds {
         let changes = changed(change);
         assert!(changes.breaking.is_empty() && !changes.additive.is_empty(), "{changes:?}");
+    }
+}
+
+/// A new member of an event is optional, unless the event is new, too.
+#[test]
+fn a_member_that_old_logs_lack_must_be_optional() {
+    let facts = |text: &str| text.parse::<Facts>().unwrap();
+    let promised = facts("OrderPlaced carries .amount integer");
+    let since = |more: &str| facts(&format!("{promised}{more}")).since(&promised);
+    let (optional, required) = ("OrderPlaced carries .card string or null", "OrderPlaced carries .card string");
+    assert_eq!(since(optional).additive, [format!("+ {optional}")]);
+    assert_eq!(since(required).breaking, [format!("+ {required}")]);
+    let of_a_new_event = since("OrderReturned carries .amount integer");
+    assert!(of_a_new_event.breaking.is_empty() && of_a_new_event.additive.len() == 1, "{of_a_new_event:?}");
+}
+
+/// An event of a later version says so, and the API knows it.
+#[test]
+fn an_event_may_tell_the_version_of_its_data() {
+    let header = |name: &str| (name == "content-type").then(|| "application/json".to_owned());
+    for event in samples::all() {
+        let name = event.name();
+        let data = EventType::find(EventType::ALL, name).unwrap().write(&event).unwrap();
+        let item = json!({"specversion": "1.0", "id": "i", "source": "s", "type": name, "subject": event.subject(),
+            "time": "2026-11-22T00:00:00Z", "sequence": 1, "correlationid": "c", "causationid": "c", "traceparent": "t",
+            "dataschema": EventType::dataschema(name, 2), "datacontenttype": "application/json",
+            "data": serde_json::from_str::<Value>(&data).unwrap()});
+        let page = json!({"items": [item], "next": null}).to_string();
+        assert_eq!(Api::shop().check("GET", "/events", 200, header, &page), Ok(()), "{name}");
     }
 }
 
