@@ -118,24 +118,45 @@ async fn the_same_key_at_once_makes_one_order() {
 }
 
 #[tokio::test]
-async fn the_same_key_gets_the_same_answer_though_the_order_moved_on() {
+async fn the_same_key_at_once_gets_the_same_answer_though_the_order_moved_on() {
     let shop = shop().await;
-    // It moves on before the first request has its answer, too.
+    // It moves on before the first request has its answer, and the second one comes.
     let held = shop.native.hold_answer(CHARGE);
     let moves_on = async {
         held.reached().await;
         let (_, id) = shop.native.log().pop().unwrap();
         shop.native.append("delivery", event("DeliveryRequested", &id));
+        let other = shop.place_once("k", CARD).await;
         held.release();
+        other
     };
-    let (one, ()) = tokio::join!(shop.place_once("k", CARD), moves_on);
+    let (one, other) = tokio::join!(shop.place_once("k", CARD), moves_on);
     shop.native.append("delivery", event("DeliveryCompleted", one.text("/id")));
-    let other = shop.place_once("k", CARD).await;
+    let late = shop.place_once("k", CARD).await;
     assert_eq!((one.status, one.text("/status"), one.header("etag")), (201, "paid", "\"2\""));
-    assert_eq!(
-        (other.header("etag"), &other.body, other.header("location")),
-        ("\"2\"", &one.body, one.header("location"))
-    );
+    for again in [other, late] {
+        assert_eq!((again.status, again.header("etag"), &again.body), (201, "\"2\"", &one.body));
+        assert_eq!(again.header("location"), one.header("location"));
+    }
+    let paid = shop.log_of(one.text("/id")).into_iter().filter(|event| event == "PaymentCompleted");
+    assert_eq!(paid.count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_to_be_charged_stands_in_the_log_before_payment_is_asked() {
+    let shop = shop().await;
+    let held = shop.native.hold(CHARGE);
+    let look = async {
+        held.reached().await;
+        let log = shop.native.log();
+        held.release();
+        log
+    };
+    let (placed, log) = tokio::join!(shop.place(), look);
+    let (event_type, order) = log.last().unwrap();
+    assert_eq!((event_type.as_str(), order.as_str()), ("OrderPlaced", placed.text("/id")));
+    let intent = "SELECT count(*) FROM event WHERE type = 'OrderPlaced' AND data ->> 'card' = '**** 1111'";
+    assert_eq!(shop.native.integer(intent), 1, "with what is known of the card");
 }
 
 #[tokio::test(start_paused = true)]
