@@ -71,10 +71,9 @@ pub struct Desk {
     pub kit: Option<Kit>,
 }
 
-/// What a member wants to order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a member wants to order. It is written down beside its idempotency key, too, so without the card's number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Placement {
-    pub order_id: OrderId,
     pub member_id: MemberId,
     pub product_id: ProductId,
     pub quantity: u32,
@@ -88,7 +87,7 @@ pub struct Placement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A member orders a kit.
-    Place(Placement),
+    Place { order_id: OrderId, placement: Placement },
     /// The order could not be paid.
     Reject { order_id: OrderId, reason: String },
     /// The order is not wanted any more, or cannot be had.
@@ -119,19 +118,19 @@ impl Decider for Orders {
 
     fn target(command: &Command) -> DeskKey {
         match command {
-            Command::Place(placement) => DeskKey::order_of_kit(&placement.order_id, &placement.product_id),
+            Command::Place { order_id, placement } => DeskKey::order_of_kit(order_id, &placement.product_id),
             Command::Reject { order_id, .. } | Command::Cancel { order_id, .. } => DeskKey::order(order_id),
         }
     }
 
     fn decide(desk: &Desk, command: Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Place(placement) => {
+            Command::Place { order_id, placement } => {
                 if desk.order.is_some() {
                     return Err(Refusal::Exists);
                 }
                 let kit = desk.kit.as_ref().ok_or(Refusal::NoSuchProduct)?;
-                Ok(vec![placed(placement, kit).into()])
+                Ok(vec![placed(order_id, placement, kit).into()])
             }
             Command::Reject { order_id, reason } => {
                 let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
@@ -197,8 +196,8 @@ impl Decider for Orders {
 }
 
 /// What is ordered, with the name and the price that the kit has now.
-fn placed(placement: Placement, kit: &Kit) -> OrderPlaced {
-    let Placement { order_id, member_id, product_id, quantity, address, card, card_owner } = placement;
+fn placed(order_id: OrderId, placement: Placement, kit: &Kit) -> OrderPlaced {
+    let Placement { member_id, product_id, quantity, address, card, card_owner } = placement;
     OrderPlaced {
         order_id,
         member_id,

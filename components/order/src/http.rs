@@ -2,8 +2,8 @@
 
 use crate::{
     Orders,
-    domain::{Command, Order, PAYMENT_UNAVAILABLE, Refusal, Status},
-    place::{self, Outcome, Request, order_of},
+    domain::{Command, Order, PAYMENT_UNAVAILABLE, Placement, Refusal, Status},
+    place::{self, Outcome, order_of},
     store,
 };
 use ::http::StatusCode;
@@ -33,7 +33,7 @@ pub fn routes(kernel: Arc<Kernel<Orders>>) -> Router {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Placement {
+struct Request {
     member_id: String,
     product_id: String,
     #[serde(deserialize_with = "integer")]
@@ -78,9 +78,11 @@ async fn place(
     State(kernel): State<Arc<Kernel<Orders>>>,
     trace: Trace,
     Key(key): Key,
-    Body(placement): Body<Placement>,
+    Body(request): Body<Request>,
 ) -> Result<Answer, Problem> {
-    let Outcome { order, retry_after } = place::place(&kernel, &placement.check()?, key.as_deref(), &trace).await?;
+    let (placement, card_number) = request.check()?;
+    let Outcome { order, retry_after } =
+        place::place(&kernel, &placement, &card_number, key.as_deref(), &trace).await?;
     let order_id = order.value.placed.order_id.as_str();
     match (order.value.status, order.value.reason.as_deref()) {
         (Status::Rejected, Some(PAYMENT_UNAVAILABLE) | None) => {
@@ -152,8 +154,8 @@ impl<'a> View<'a> {
     }
 }
 
-impl Placement {
-    fn check(self) -> Result<Request, Problem> {
+impl Request {
+    fn check(self) -> Result<(Placement, CardNumber), Problem> {
         let mut checks = Checks::default();
         checks.id("member_id", &self.member_id);
         checks.id("product_id", &self.product_id);
@@ -167,15 +169,15 @@ impl Placement {
         checks.done()?;
         let card_number =
             card_number.map_err(|error| Problem::invalid_field("payment.card_number", error.to_string()))?;
-        Ok(Request {
+        let placement = Placement {
             member_id: MemberId::new(self.member_id),
             product_id: ProductId::new(self.product_id),
             quantity: u32::try_from(self.quantity).unwrap_or_default(),
             address: self.address,
             card: card_number.masked(),
             card_owner: self.payment.card_owner,
-            card_number,
-        })
+        };
+        Ok((placement, card_number))
     }
 }
 

@@ -8,24 +8,10 @@ use crate::{
 };
 use contracts::{
     charge::{CardNumber, ChargeRequest},
-    ids::{MemberId, OrderId, ProductId},
+    ids::OrderId,
 };
 use kernel::{Attempt, Created, Failure, Kernel, Trace, Versioned};
-use serde::Serialize;
 use uuid::Uuid;
-
-/// What a member asks for. It is written down beside its idempotency key, so without the card's number.
-#[derive(Serialize)]
-pub struct Request {
-    pub member_id: MemberId,
-    pub product_id: ProductId,
-    pub quantity: u32,
-    pub address: String,
-    pub card: String,
-    pub card_owner: String,
-    #[serde(skip)]
-    pub card_number: CardNumber,
-}
 
 /// What has become of it.
 pub struct Outcome {
@@ -40,7 +26,8 @@ pub struct Outcome {
 /// [`Failure`]; there is no order then, or its request died on the way, and the next one with its key goes on.
 pub async fn place(
     kernel: &Kernel<Orders>,
-    request: &Request,
+    placement: &Placement,
+    card_number: &CardNumber,
     key: Option<&str>,
     trace: &Trace,
 ) -> Result<Outcome, Failure<Refusal>> {
@@ -48,15 +35,15 @@ pub async fn place(
     loop {
         #[expect(clippy::disallowed_methods, reason = "the order begins here")]
         let order_id = OrderId::from(Uuid::now_v7());
-        let attempt = key.map(|key| Attempt::new(key, request, order_id.as_str())).transpose()?;
+        let attempt = key.map(|key| Attempt::new(key, placement, order_id.as_str())).transpose()?;
         let attempt = attempt.map(|attempt| attempt.instead_of(earlier.take()));
-        let command = Command::Place(request.placement(order_id));
+        let command = Command::Place { order_id, placement: placement.clone() };
         match kernel.create(command, trace, attempt.as_ref()).await? {
             Created::Now(executed) => {
                 // What follows is caused by the event, no longer by the request.
                 let caused = executed.events.first().map(|event| trace.following(event));
                 let order = order_of(executed.state)?;
-                return pay(kernel, request, order, caused.as_ref().unwrap_or(trace)).await;
+                return pay(kernel, order, card_number, caused.as_ref().unwrap_or(trace)).await;
             }
             Created::Before(id) => {
                 let order = answered(kernel, &OrderId::new(id)).await?;
@@ -66,7 +53,7 @@ pub async fn place(
                         earlier = Some(order.value.placed.order_id.to_string())
                     }
                     // Its request died on the way, or is still on it.
-                    (Status::Pending, _) => return pay(kernel, request, order, trace).await,
+                    (Status::Pending, _) => return pay(kernel, order, card_number, trace).await,
                     _ => return Ok(Outcome { order, retry_after: 1 }),
                 }
             }
@@ -89,12 +76,12 @@ async fn answered(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Version
 /// completed all the same.
 async fn pay(
     kernel: &Kernel<Orders>,
-    request: &Request,
     order: Versioned<Order>,
+    card_number: &CardNumber,
     trace: &Trace,
 ) -> Result<Outcome, Failure<Refusal>> {
     let order_id = order.value.placed.order_id.clone();
-    let charge = ChargeRequest { order: order.value.placed, card_number: request.card_number.clone() };
+    let charge = ChargeRequest { order: order.value.placed, card_number: card_number.clone() };
     let retry_after = match payment::charge(kernel, &charge, trace).await {
         Ok(()) => 1,
         Err(unavailable) => unavailable.retry_after,
@@ -125,18 +112,4 @@ pub async fn find(kernel: &Kernel<Orders>, order_id: &OrderId) -> Result<Version
 pub fn order_of(desk: Versioned<Desk>) -> Result<Versioned<Order>, Failure<Refusal>> {
     let Versioned { version, value } = desk;
     Ok(Versioned { version, value: value.order.ok_or(Failure::Refused(Refusal::Unknown))? })
-}
-
-impl Request {
-    fn placement(&self, order_id: OrderId) -> Placement {
-        Placement {
-            order_id,
-            member_id: self.member_id.clone(),
-            product_id: self.product_id.clone(),
-            quantity: self.quantity,
-            address: self.address.clone(),
-            card: self.card.clone(),
-            card_owner: self.card_owner.clone(),
-        }
-    }
 }

@@ -40,7 +40,7 @@ fn cancelled() -> Vec<Event> {
 fn place(quantity: u32) -> Command {
     let OrderPlaced { order_id, member_id, product_id, address, card, card_owner, .. } = order_placed();
     let (card, card_owner) = (card.unwrap_or_default(), card_owner.unwrap_or_default());
-    Command::Place(Placement { order_id, member_id, product_id, quantity, address, card, card_owner })
+    Command::Place { order_id, placement: Placement { member_id, product_id, quantity, address, card, card_owner } }
 }
 
 fn cancel() -> Command {

@@ -166,7 +166,6 @@ impl Shop {
             Ask::Place { order, product, quantity } => {
                 let OrderPlaced { member_id, address, card, card_owner, .. } = samples::order_placed();
                 let placement = Placement {
-                    order_id: order,
                     member_id,
                     product_id: product,
                     quantity,
@@ -174,7 +173,7 @@ impl Shop {
                     card: card.unwrap_or_default(),
                     card_owner: card_owner.unwrap_or_default(),
                 };
-                decide(&mut self.order, &mut self.log, order::domain::Command::Place(placement))
+                decide(&mut self.order, &mut self.log, order::domain::Command::Place { order_id: order, placement })
             }
             Ask::Charge { order, approved } => {
                 let verdict = match approved {
