@@ -201,7 +201,15 @@ pub fn unix_ms(time: SystemTime) -> i64 {
 
 /// A time as it stands in events, rows and answers: RFC 3339 in UTC, to the millisecond.
 pub fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
+    timestamp_of(unix_ms(time))
+}
+
+/// The same of a time in milliseconds since 1970. What lies outside the years that it can say, 1970 to 9999, is the nearest of
+/// them.
+pub fn timestamp_of(unix_ms: i64) -> String {
+    const LAST_MS: i64 = 253_402_300_799_999;
+    let since = Duration::from_millis(unix_ms.clamp(0, LAST_MS).unsigned_abs());
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 #[cfg(test)]
@@ -216,6 +224,14 @@ mod tests {
         variables.keep("bell", Some("http".into()), now);
         assert_eq!(variables.get("bell", now + Duration::from_millis(249)), Some(Some("http".into())));
         assert_eq!(variables.get("bell", now + Duration::from_millis(250)), None);
+    }
+
+    #[test]
+    fn a_timestamp_is_rfc_3339_whatever_the_time() {
+        assert_eq!(timestamp_of(1_000), "1970-01-01T00:00:01.000Z");
+        assert_eq!(timestamp_of(i64::MIN), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp_of(i64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), timestamp_of(0));
     }
 
     #[test]

@@ -15,10 +15,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 /// Where the journal makes a context read the log to its very end.
 pub const CATCH_UP: &str = "/internal/catch-up";
@@ -93,10 +90,6 @@ struct View {
 
 impl View {
     fn of<C: Context>(letter: Letter) -> Self {
-        let time = |ms: i64| {
-            let since = Duration::from_millis(ms.unsigned_abs());
-            platform::timestamp(SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH))
-        };
         Self {
             id: format!("{}-{}", C::NAME, letter.seq),
             context: C::NAME,
@@ -108,7 +101,7 @@ impl View {
             error: letter.error,
             reason: letter.reason,
             waiting: letter.waiting.unwrap_or_default(),
-            next_try_at: letter.due_at.map(time),
+            next_try_at: letter.due_at.map(platform::timestamp_of),
             created_at: letter.created_at,
             updated_at: letter.at,
         }
