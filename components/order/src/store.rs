@@ -90,9 +90,7 @@ pub async fn list(kernel: &Kernel<Orders>, listing: &Listing) -> Result<Vec<Vers
 pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
     let platform = &**kernel.platform();
     let patience = Duration::from_millis(platform::number(platform, "pending_timeout_ms", 30_000).await);
-    let now = platform.now();
-    let since = platform::timestamp(now.checked_sub(patience).unwrap_or(now));
-    let until = platform::timestamp(now.checked_add(patience).unwrap_or(now));
+    let (since, until) = platform::around_now(platform, patience).into_inner();
     let mut overdue = Vec::new();
     for (condition, time) in [("<", since), (">", until)] {
         let condition = format!("row ->> 'status' = 'pending' AND row ->> 'created_at' {condition} ? LIMIT 100");

@@ -64,10 +64,8 @@ async fn open(kernel: &Kernel<Payments>, bookmark: &Bookmark) -> Result<Vec<Reco
 async fn overdue(kernel: &Kernel<Payments>, open: Vec<Recorded>) -> Result<Vec<OrderPlaced>, Error> {
     let platform = &**kernel.platform();
     let patience = Duration::from_millis(platform::number(platform, "gateway_timeout_ms", 1_500).await);
-    let now = platform.now();
-    let since = platform::timestamp(now.checked_sub(patience).unwrap_or(now));
-    let until = platform::timestamp(now.checked_add(patience).unwrap_or(now));
-    let overdue = open.into_iter().filter(|placed| placed.time < since || placed.time > until);
+    let recent = platform::around_now(platform, patience);
+    let overdue = open.into_iter().filter(|placed| !recent.contains(&placed.time));
     let orders = overdue.filter_map(|placed| match placed.event {
         Event::OrderPlaced(order) => Some(order),
         _ => None,

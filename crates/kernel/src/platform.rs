@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use futures::future::{BoxFuture, Either, select};
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     pin::pin,
     sync::Mutex,
     time::{Duration, Instant, SystemTime},
@@ -183,6 +184,13 @@ impl Variables {
 pub async fn number(platform: &dyn Platform, name: &str, default: u64) -> u64 {
     let text = platform.variable(name).await;
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+}
+
+/// From this long before now to this long after. What has waited for longer is dated before it; after it stands what was written
+/// before the clock was set back.
+pub fn around_now(platform: &dyn Platform, span: Duration) -> RangeInclusive<String> {
+    let (now, span) = (unix_ms(platform.now()), i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+    timestamp_of(now.saturating_sub(span))..=timestamp_of(now.saturating_add(span))
 }
 
 /// Waits for something, but not for longer than this; `None` then, and it is given up.
