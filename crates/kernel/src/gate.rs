@@ -65,24 +65,28 @@ impl<T> Once<T> {
         Self { kept: Mutex::new(None), opening: Gate::new() }
     }
 
-    /// What is open; opens it, if it is not.
+    /// What is open; opens it on this platform, if it is not. That platform is made only then, not by every request.
     ///
     /// # Errors
     /// When it could not be opened.
-    pub async fn get<E>(&self, platform: &dyn Platform, open: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+    pub async fn get<E>(
+        &self,
+        platform: impl Fn() -> Arc<dyn Platform>,
+        open: impl AsyncFnOnce(Arc<dyn Platform>) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         loop {
             if let Some(kept) = self.kept() {
                 return Ok(kept);
             }
             let Some(_opening) = self.opening.try_pass() else {
-                Gate::moment(platform).await;
+                Gate::moment(&*platform()).await;
                 continue;
             };
             // Somebody else may have opened it between the look and the gate.
             if let Some(kept) = self.kept() {
                 return Ok(kept);
             }
-            let opened = Arc::new(open().await?);
+            let opened = Arc::new(open(platform()).await?);
             if let Ok(mut kept) = self.kept.lock() {
                 *kept = Some(opened.clone());
             }

@@ -236,6 +236,11 @@ fn platform_error(error: sqlite::Error) -> PlatformError {
     }
 }
 
+/// A new view of Spin.
+fn spin() -> Arc<dyn Platform> {
+    Arc::new(Spin::default())
+}
+
 /// A context as a component: its kernel and its routes, opened once for each instance. [`component!`](crate::component) makes
 /// it.
 pub struct Component<C: Context> {
@@ -255,13 +260,12 @@ impl<C: Context> Component<C> {
     }
 
     async fn app(&self) -> Result<Arc<App<C>>, Error> {
-        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
-        let open = async || {
-            let kernel = Kernel::<C>::open(platform.clone()).await?;
+        let open = async |platform| {
+            let kernel = Kernel::<C>::open(platform).await?;
             let router = layer::context(&kernel, (self.routes)(kernel.clone()));
             Ok(App { kernel, router })
         };
-        self.app.get(&*platform, open).await
+        self.app.get(spin, open).await
     }
 
     /// Answers an HTTP request.
@@ -318,9 +322,8 @@ impl Routes {
     where
         F: Future<Output = Router>,
     {
-        let platform: Arc<dyn Platform> = Arc::new(Spin::default());
-        let make = async || Ok::<_, Infallible>(layer::app(open(platform.clone()).await));
-        let router = match self.0.get(&*platform, make).await {
+        let make = async |platform| Ok::<_, Infallible>(layer::app(open(platform).await));
+        let router = match self.0.get(spin, make).await {
             Ok(router) => Router::clone(&router),
             Err(never) => match never {},
         };
