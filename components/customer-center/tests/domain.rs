@@ -1,7 +1,11 @@
 //! What my page shows: given these events, then that page.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use contracts::{Event, EventType, HandlingDelayed, HandlingResumed, samples::*};
+use contracts::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, HandlingDelayed, HandlingResumed,
+    Notified, OrderCancelled, OrderPlaced, OrderRejected, OutOfStock, PaymentCancelled, PaymentCompleted,
+    PaymentDeclined, StockDecreased, StockRestored, samples::*,
+};
 use customer_center::{
     MyPages,
     domain::{Entry, MyPage},
@@ -40,14 +44,14 @@ fn a_page_begins_with_the_order() {
         }],
         updated_at: "2026-01-01T00:00:01.000Z".into(),
     };
-    assert_eq!(page([order_placed().into()]), expected);
+    assert_eq!(page([OrderPlaced::sample().into()]), expected);
 }
 
 #[test]
 fn a_page_follows_the_order_to_the_door() {
-    let placed: Event = order_placed().into();
-    let [paid, taken]: [Event; 2] = [payment_completed().into(), stock_decreased().into()];
-    let [requested, delivered]: [Event; 2] = [delivery_requested().into(), delivery_completed().into()];
+    let placed: Event = OrderPlaced::sample().into();
+    let [paid, taken]: [Event; 2] = [PaymentCompleted::sample().into(), StockDecreased::sample().into()];
+    let [requested, delivered]: [Event; 2] = [DeliveryRequested::sample().into(), DeliveryCompleted::sample().into()];
     let so_far = page([placed.clone(), paid.clone()]);
     assert_eq!(statuses(&so_far), ("paid", Some("completed"), None));
     assert_eq!(so_far.card.as_deref(), Some("**** 1111"));
@@ -60,20 +64,21 @@ fn a_page_follows_the_order_to_the_door() {
 #[test]
 fn a_page_shows_that_everything_was_undone() {
     let undone = page([
-        order_placed().into(),
-        payment_completed().into(),
-        delivery_requested().into(),
-        order_cancelled().into(),
-        payment_cancelled().into(),
-        stock_restored().into(),
-        delivery_cancelled().into(),
+        OrderPlaced::sample().into(),
+        PaymentCompleted::sample().into(),
+        DeliveryRequested::sample().into(),
+        OrderCancelled::sample().into(),
+        PaymentCancelled::sample().into(),
+        StockRestored::sample().into(),
+        DeliveryCancelled::sample().into(),
     ]);
     assert_eq!(statuses(&undone), ("cancelled", Some("cancelled"), Some("cancelled")));
 }
 
 #[test]
 fn a_page_shows_a_declined_card() {
-    let declined = page([order_placed().into(), payment_declined().into(), order_rejected().into()]);
+    let declined =
+        page([OrderPlaced::sample().into(), PaymentDeclined::sample().into(), OrderRejected::sample().into()]);
     assert_eq!(statuses(&declined), ("rejected", Some("declined"), None));
     assert_eq!(declined.card.as_deref(), Some("**** 1111"));
 }
@@ -81,11 +86,11 @@ fn a_page_shows_a_declined_card() {
 #[test]
 fn a_cancelled_order_stays_cancelled_whatever_comes_late() {
     let late = page([
-        order_placed().into(),
-        payment_completed().into(),
-        order_cancelled().into(),
-        delivery_requested().into(),
-        delivery_cancelled().into(),
+        OrderPlaced::sample().into(),
+        PaymentCompleted::sample().into(),
+        OrderCancelled::sample().into(),
+        DeliveryRequested::sample().into(),
+        DeliveryCancelled::sample().into(),
     ]);
     assert_eq!(statuses(&late), ("cancelled", Some("completed"), Some("cancelled")));
 }
@@ -93,11 +98,11 @@ fn a_cancelled_order_stays_cancelled_whatever_comes_late() {
 #[test]
 fn the_timeline_has_everything_in_order() {
     let page = page([
-        order_placed().into(),
-        payment_completed().into(),
-        notified().into(),
-        out_of_stock().into(),
-        order_cancelled().into(),
+        OrderPlaced::sample().into(),
+        PaymentCompleted::sample().into(),
+        Notified::sample().into(),
+        OutOfStock::sample().into(),
+        OrderCancelled::sample().into(),
     ]);
     let timeline: Vec<_> = page.timeline.iter().map(|entry| (entry.seq, entry.event_type.as_str())).collect();
     assert_eq!(
@@ -109,14 +114,14 @@ fn the_timeline_has_everything_in_order() {
 
 #[test]
 fn there_is_no_page_before_there_is_an_order() {
-    assert_eq!(*Scenario::<MyPages>::given([payment_completed().into()]).state(), None);
+    assert_eq!(*Scenario::<MyPages>::given([PaymentCompleted::sample().into()]).state(), None);
 }
 
 #[test]
 fn a_page_reads_everything_about_an_order_and_decides_nothing() {
     for event in all().into_iter().filter(|event| event.order_id().is_some()) {
         assert!(EventType::find(MyPages::CONSUMES, event.name()).is_some(), "{}", event.name());
-        Scenario::<MyPages>::given([order_placed().into()]).whenever(event).then_nothing();
+        Scenario::<MyPages>::given([OrderPlaced::sample().into()]).whenever(event).then_nothing();
     }
 }
 
@@ -125,10 +130,12 @@ fn what_is_delayed_is_shown_where_it_happened_until_it_goes_on() {
     let delays = |scenario: &Scenario<MyPages>| -> Vec<i32> {
         scenario.state().as_ref().unwrap().timeline.iter().map(|entry| entry.delays).collect()
     };
-    let delayed = |context: &str| HandlingDelayed { context: context.into(), sequence: 2, ..handling_delayed() };
-    let resumed = |context: &str| HandlingResumed { context: context.into(), sequence: 2, ..handling_resumed() };
+    let delayed = |context: &str| HandlingDelayed { context: context.into(), sequence: 2, ..HandlingDelayed::sample() };
+    let resumed = |context: &str| HandlingResumed { context: context.into(), sequence: 2, ..HandlingResumed::sample() };
     let given = |events: Vec<Event>| {
-        Scenario::<MyPages>::given([vec![order_placed().into(), payment_completed().into()], events].concat())
+        Scenario::<MyPages>::given(
+            [vec![OrderPlaced::sample().into(), PaymentCompleted::sample().into()], events].concat(),
+        )
     };
     assert_eq!(delays(&given(vec![delayed("product").into(), delayed("delivery").into()])), [0, 2, 0, 0]);
     let one = given(vec![delayed("product").into(), delayed("delivery").into(), resumed("product").into()]);

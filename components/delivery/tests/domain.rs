@@ -1,6 +1,9 @@
 //! What delivery decides: given these events, when this command, then those events.
 
-use contracts::{DeliveryCancelled, DeliveryRequested, Event, samples::*};
+use contracts::{
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, OrderCancelled, PaymentCompleted, StockDecreased,
+    samples::*,
+};
 use delivery::{
     Deliveries,
     domain::{Command, Refusal, Status},
@@ -13,11 +16,11 @@ fn given<const N: usize>(events: [Event; N]) -> Scenario<Deliveries> {
 
 /// Requested, and its kits are there.
 fn ready() -> Scenario<Deliveries> {
-    given([delivery_requested().into(), stock_decreased().into()])
+    given([DeliveryRequested::sample().into(), StockDecreased::sample().into()])
 }
 
 fn request() -> Command {
-    let DeliveryRequested { delivery_id, order_id, member_id, address } = delivery_requested();
+    let DeliveryRequested { delivery_id, order_id, member_id, address } = DeliveryRequested::sample();
     Command::Request { delivery_id, order_id, member_id, address }
 }
 
@@ -26,7 +29,7 @@ fn complete() -> Command {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { order_id: order_id(), reason: delivery_cancelled().reason }
+    Command::Cancel { order_id: order_id(), reason: DeliveryCancelled::sample().reason }
 }
 
 fn status(scenario: &Scenario<Deliveries>) -> Option<Status> {
@@ -37,31 +40,31 @@ fn status(scenario: &Scenario<Deliveries>) -> Option<Status> {
 
 #[test]
 fn a_delivery_is_requested_once() {
-    given([]).when(request()).then([delivery_requested().into()]).when(request()).then_nothing();
+    given([]).when(request()).then([DeliveryRequested::sample().into()]).when(request()).then_nothing();
 }
 
 #[test]
 fn nothing_is_requested_for_an_order_that_was_cancelled_before() {
-    given([order_cancelled().into()]).when(request()).then_nothing();
+    given([OrderCancelled::sample().into()]).when(request()).then_nothing();
 }
 
 // Complete
 
 #[test]
 fn a_delivery_is_completed_once() {
-    let scenario = ready().when(complete()).then([delivery_completed().into()]);
+    let scenario = ready().when(complete()).then([DeliveryCompleted::sample().into()]);
     assert_eq!(status(&scenario), Some(Status::Completed));
     scenario.when(complete()).then_nothing();
 }
 
 #[test]
 fn no_kit_no_delivery() {
-    given([delivery_requested().into()]).when(complete()).then_refused(Refusal::NotStocked);
+    given([DeliveryRequested::sample().into()]).when(complete()).then_refused(Refusal::NotStocked);
 }
 
 #[test]
 fn a_cancelled_delivery_cannot_be_completed() {
-    given([delivery_requested().into(), stock_decreased().into(), delivery_cancelled().into()])
+    given([DeliveryRequested::sample().into(), StockDecreased::sample().into(), DeliveryCancelled::sample().into()])
         .when(complete())
         .then_refused(Refusal::Cancelled);
 }
@@ -69,15 +72,15 @@ fn a_cancelled_delivery_cannot_be_completed() {
 #[test]
 fn what_was_never_requested_cannot_be_completed() {
     given([]).when(complete()).then_refused(Refusal::Unknown);
-    given([order_cancelled().into()]).when(complete()).then_refused(Refusal::Unknown);
+    given([OrderCancelled::sample().into()]).when(complete()).then_refused(Refusal::Unknown);
 }
 
 // Cancel
 
 #[test]
 fn a_delivery_is_cancelled_once_until_it_is_completed() {
-    for open in [given([delivery_requested().into()]), ready()] {
-        let scenario = open.when(cancel()).then([delivery_cancelled().into()]);
+    for open in [given([DeliveryRequested::sample().into()]), ready()] {
+        let scenario = open.when(cancel()).then([DeliveryCancelled::sample().into()]);
         assert_eq!(status(&scenario), Some(Status::Cancelled));
         scenario.when(cancel()).then_nothing();
     }
@@ -85,7 +88,11 @@ fn a_delivery_is_cancelled_once_until_it_is_completed() {
 
 #[test]
 fn a_completed_delivery_stays_completed() {
-    let scenario = given([delivery_requested().into(), stock_decreased().into(), delivery_completed().into()]);
+    let scenario = given([
+        DeliveryRequested::sample().into(),
+        StockDecreased::sample().into(),
+        DeliveryCompleted::sample().into(),
+    ]);
     assert_eq!(status(&scenario.when(cancel()).then_nothing()), Some(Status::Completed));
 }
 
@@ -98,34 +105,42 @@ fn what_was_never_requested_is_not_cancelled() {
 
 #[test]
 fn whenever_an_order_is_paid_its_delivery_is_requested() {
-    let requested = DeliveryRequested { delivery_id: FRESH.into(), ..delivery_requested() };
-    given([]).whenever(payment_completed()).then([requested.into()]).whenever(payment_completed()).then_nothing();
+    let requested = DeliveryRequested { delivery_id: FRESH.into(), ..DeliveryRequested::sample() };
+    given([])
+        .whenever(PaymentCompleted::sample())
+        .then([requested.into()])
+        .whenever(PaymentCompleted::sample())
+        .then_nothing();
 }
 
 #[test]
 fn whenever_its_kits_are_taken_a_delivery_can_be_completed() {
-    given([delivery_requested().into()])
-        .whenever(stock_decreased())
+    given([DeliveryRequested::sample().into()])
+        .whenever(StockDecreased::sample())
         .then_nothing()
-        .whenever(stock_decreased())
+        .whenever(StockDecreased::sample())
         .then_nothing()
         .when(complete())
-        .then([delivery_completed().into()]);
+        .then([DeliveryCompleted::sample().into()]);
 }
 
 #[test]
 fn whenever_an_order_is_cancelled_its_delivery_is_cancelled_for_the_same_reason() {
-    let cancelled = DeliveryCancelled { reason: order_cancelled().reason, ..delivery_cancelled() };
-    ready().whenever(order_cancelled()).then([cancelled.into()]).whenever(order_cancelled()).then_nothing();
+    let cancelled = DeliveryCancelled { reason: OrderCancelled::sample().reason, ..DeliveryCancelled::sample() };
+    ready()
+        .whenever(OrderCancelled::sample())
+        .then([cancelled.into()])
+        .whenever(OrderCancelled::sample())
+        .then_nothing();
 }
 
 #[test]
 fn whenever_an_order_is_cancelled_before_its_delivery_was_requested_none_will_be() {
     given([])
-        .whenever(order_cancelled())
+        .whenever(OrderCancelled::sample())
         .then_nothing()
-        .whenever(order_cancelled())
+        .whenever(OrderCancelled::sample())
         .then_nothing()
-        .whenever(payment_completed())
+        .whenever(PaymentCompleted::sample())
         .then_nothing();
 }

@@ -1,6 +1,9 @@
 //! What payment decides: given these events, when this command, then those events.
 
-use contracts::{Event, OrderPlaced, PaymentCancelled, PaymentCompleted, PaymentDeclined, ids::PaymentId, samples::*};
+use contracts::{
+    Event, OrderCancelled, OrderPlaced, OrderRejected, PaymentCancelled, PaymentCompleted, PaymentDeclined,
+    ids::PaymentId, samples::*,
+};
 use kernel::scenario::Scenario;
 use payment::{
     Payments,
@@ -12,7 +15,7 @@ fn given<const N: usize>(events: [Event; N]) -> Scenario<Payments> {
 }
 
 fn record(verdict: Verdict) -> Command {
-    Command::Record { order: Box::new(order_placed()), verdict }
+    Command::Record { order: Box::new(OrderPlaced::sample()), verdict }
 }
 
 fn approved() -> Command {
@@ -24,16 +27,16 @@ fn declined() -> Command {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { order_id: order_id(), reason: payment_cancelled().reason }
+    Command::Cancel { order_id: order_id(), reason: PaymentCancelled::sample().reason }
 }
 
 /// A payment's id follows from its order's.
 fn charged() -> PaymentCompleted {
-    PaymentCompleted { payment_id: PaymentId::of(&order_id()), ..payment_completed() }
+    PaymentCompleted { payment_id: PaymentId::of(&order_id()), ..PaymentCompleted::sample() }
 }
 
 fn refused_by_the_gateway() -> PaymentDeclined {
-    PaymentDeclined { payment_id: PaymentId::of(&order_id()), ..payment_declined() }
+    PaymentDeclined { payment_id: PaymentId::of(&order_id()), ..PaymentDeclined::sample() }
 }
 
 fn status(scenario: &Scenario<Payments>) -> Option<Status> {
@@ -58,19 +61,19 @@ fn a_charge_that_the_gateway_declines_is_declined_for_its_reason() {
 
 #[test]
 fn an_order_is_charged_once_whatever_the_gateway_says_the_second_time() {
-    for settled in [payment_completed().into(), payment_declined().into()] {
+    for settled in [PaymentCompleted::sample().into(), PaymentDeclined::sample().into()] {
         given([settled]).when(approved()).then_nothing().when(declined()).then_nothing();
     }
 }
 
 #[test]
 fn what_was_given_back_is_not_charged_again() {
-    given([payment_completed().into(), payment_cancelled().into()]).when(approved()).then_nothing();
+    given([PaymentCompleted::sample().into(), PaymentCancelled::sample().into()]).when(approved()).then_nothing();
 }
 
 #[test]
 fn a_closed_order_is_not_charged() {
-    for closed in [order_cancelled().into(), order_rejected().into()] {
+    for closed in [OrderCancelled::sample().into(), OrderRejected::sample().into()] {
         given([closed]).when(approved()).then_refused(Refusal::OrderClosed);
     }
 }
@@ -83,7 +86,7 @@ fn an_event_has_the_last_four_digits_of_the_card_only() {
 
 #[test]
 fn an_order_of_a_build_before_events_told_of_cards_is_charged_all_the_same() {
-    let order = Box::new(OrderPlaced { card: None, card_owner: None, ..order_placed() });
+    let order = Box::new(OrderPlaced { card: None, card_owner: None, ..OrderPlaced::sample() });
     let verdict = Verdict::Approved { approval_number: "A-1".into() };
     let hidden = PaymentCompleted { card: "****".into(), card_owner: "****".into(), ..charged() };
     given([]).when(Command::Record { order, verdict }).then([hidden.into()]);
@@ -91,23 +94,23 @@ fn an_order_of_a_build_before_events_told_of_cards_is_charged_all_the_same() {
 
 #[test]
 fn the_gateway_is_told_to_cancel_whatever_was_closed_until_it_has() {
-    for closed in [Event::from(order_cancelled()), order_rejected().into()] {
+    for closed in [Event::from(OrderCancelled::sample()), OrderRejected::sample().into()] {
         let payment = given([closed]).state().clone();
         assert!(payment.as_ref().is_some_and(|payment| payment.cancel_due), "it may have been asked to charge");
         let told = domain::is_cancelled_there(payment);
         assert!(told.as_ref().is_some_and(|payment| !payment.cancel_due));
         assert!(domain::cancel_is_due(told).is_some_and(|payment| payment.cancel_due), "it charged all the same");
     }
-    assert_eq!(domain::charge(given([payment_completed().into()]).state()), Ok(Charge::Done));
+    assert_eq!(domain::charge(given([PaymentCompleted::sample().into()]).state()), Ok(Charge::Done));
 }
 
 // Cancel
 
 #[test]
 fn what_was_charged_is_given_back_once() {
-    let scenario = given([payment_completed().into()])
+    let scenario = given([PaymentCompleted::sample().into()])
         .when(cancel())
-        .then([payment_cancelled().into()])
+        .then([PaymentCancelled::sample().into()])
         .when(cancel())
         .then_nothing();
     assert_eq!(status(&scenario), Some(Status::Cancelled));
@@ -116,34 +119,34 @@ fn what_was_charged_is_given_back_once() {
 #[test]
 fn what_was_not_charged_is_not_given_back() {
     given([]).when(cancel()).then_nothing();
-    given([payment_declined().into()]).when(cancel()).then_nothing();
-    given([order_cancelled().into()]).when(cancel()).then_nothing();
+    given([PaymentDeclined::sample().into()]).when(cancel()).then_nothing();
+    given([OrderCancelled::sample().into()]).when(cancel()).then_nothing();
 }
 
 // Whenever …
 
 #[test]
 fn whenever_an_order_is_cancelled_its_payment_is_given_back() {
-    given([payment_completed().into()])
-        .whenever(order_cancelled())
-        .then([payment_cancelled().into()])
-        .whenever(order_cancelled())
+    given([PaymentCompleted::sample().into()])
+        .whenever(OrderCancelled::sample())
+        .then([PaymentCancelled::sample().into()])
+        .whenever(OrderCancelled::sample())
         .then_nothing();
 }
 
 #[test]
 fn whenever_an_order_is_rejected_what_was_charged_all_the_same_is_given_back() {
-    let cancelled = PaymentCancelled { reason: Some(order_rejected().reason), ..payment_cancelled() };
-    given([payment_completed().into()])
-        .whenever(order_rejected())
+    let cancelled = PaymentCancelled { reason: Some(OrderRejected::sample().reason), ..PaymentCancelled::sample() };
+    given([PaymentCompleted::sample().into()])
+        .whenever(OrderRejected::sample())
         .then([cancelled.into()])
-        .whenever(order_rejected())
+        .whenever(OrderRejected::sample())
         .then_nothing();
 }
 
 #[test]
 fn whenever_an_order_is_closed_before_it_was_charged_it_never_will_be() {
-    for closed in [Event::from(order_cancelled()), order_rejected().into()] {
+    for closed in [Event::from(OrderCancelled::sample()), OrderRejected::sample().into()] {
         let scenario = given([]).whenever(closed.clone()).then_nothing().whenever(closed).then_nothing();
         assert_eq!(status(&scenario), Some(Status::Refused));
         scenario.when(approved()).then_refused(Refusal::OrderClosed);
@@ -152,6 +155,6 @@ fn whenever_an_order_is_closed_before_it_was_charged_it_never_will_be() {
 
 #[test]
 fn whenever_an_order_is_rejected_because_it_was_declined_the_payment_stays_declined() {
-    let scenario = given([payment_declined().into()]).whenever(order_rejected()).then_nothing();
+    let scenario = given([PaymentDeclined::sample().into()]).whenever(OrderRejected::sample()).then_nothing();
     assert_eq!(status(&scenario), Some(Status::Declined));
 }

@@ -1,6 +1,9 @@
 //! What product decides: given these events, when this command, then those events.
 
-use contracts::{Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored, samples::*};
+use contracts::{
+    Event, OutOfStock, PaymentCancelled, PaymentCompleted, ProductModified, ProductRegistered, StockDecreased,
+    StockRestored, samples::*,
+};
 use kernel::scenario::{Outcome, Scenario};
 use product::{
     Products,
@@ -13,11 +16,12 @@ fn given<const N: usize>(events: [Event; N]) -> Scenario<Products> {
 
 /// A kit of which there are so many.
 fn kit(stock: u32) -> Event {
-    ProductRegistered { stock, ..product_registered() }.into()
+    ProductRegistered { stock, ..ProductRegistered::sample() }.into()
 }
 
 fn register() -> Command {
-    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } = product_registered();
+    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } =
+        ProductRegistered::sample();
     Command::Register { product_id, seller_id, description: Description { name, description, price, stock, image_url } }
 }
 
@@ -31,7 +35,8 @@ fn restore() -> Command {
 
 /// What was registered, but for this.
 fn modified(change: impl FnOnce(&mut ProductModified)) -> Event {
-    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } = product_registered();
+    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } =
+        ProductRegistered::sample();
     let mut modified = ProductModified { product_id, seller_id, name, description, price, stock, image_url };
     change(&mut modified);
     modified.into()
@@ -43,22 +48,22 @@ fn take(scenario: Scenario<Products>, quantity: u32) -> Outcome<Products> {
 }
 
 fn taken(quantity: u32, stock: u32) -> Event {
-    StockDecreased { quantity, stock, ..stock_decreased() }.into()
+    StockDecreased { quantity, stock, ..StockDecreased::sample() }.into()
 }
 
 fn missing(quantity: u32, stock: u32) -> Event {
-    OutOfStock { quantity, stock, ..out_of_stock() }.into()
+    OutOfStock { quantity, stock, ..OutOfStock::sample() }.into()
 }
 
 fn restored(quantity: u32, stock: u32) -> Event {
-    StockRestored { quantity, stock, ..stock_restored() }.into()
+    StockRestored { quantity, stock, ..StockRestored::sample() }.into()
 }
 
 // Register
 
 #[test]
 fn a_seller_registers_a_kit() {
-    given([]).when(register()).then([product_registered().into()]);
+    given([]).when(register()).then([ProductRegistered::sample().into()]);
 }
 
 #[test]
@@ -159,7 +164,7 @@ fn an_order_that_gave_back_does_not_take_again() {
 
 #[test]
 fn an_order_gives_back_what_it_took_whatever_became_of_the_stock_meanwhile() {
-    let restocked = ProductModified { stock: 100, ..product_modified() };
+    let restocked = ProductModified { stock: 100, ..ProductModified::sample() };
     given([kit(10), taken(2, 8), restocked.into()]).when(restore()).then([restored(2, 102)]);
 }
 
@@ -179,19 +184,23 @@ fn an_order_that_took_nothing_gives_nothing_back() {
 
 #[test]
 fn whenever_an_order_is_paid_its_kits_are_taken() {
-    given([kit(10)]).whenever(payment_completed()).then([taken(2, 8)]).whenever(payment_completed()).then_nothing();
+    given([kit(10)])
+        .whenever(PaymentCompleted::sample())
+        .then([taken(2, 8)])
+        .whenever(PaymentCompleted::sample())
+        .then_nothing();
 }
 
 #[test]
 fn whenever_an_order_is_paid_and_there_are_not_enough_kits_it_says_so() {
-    given([kit(1)]).whenever(payment_completed()).then([missing(2, 1)]);
+    given([kit(1)]).whenever(PaymentCompleted::sample()).then([missing(2, 1)]);
 }
 
 #[test]
 fn whenever_a_payment_is_cancelled_the_kits_come_back() {
     given([kit(10), taken(2, 8)])
-        .whenever(payment_cancelled())
+        .whenever(PaymentCancelled::sample())
         .then([restored(2, 10)])
-        .whenever(payment_cancelled())
+        .whenever(PaymentCancelled::sample())
         .then_nothing();
 }

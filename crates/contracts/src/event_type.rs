@@ -145,6 +145,12 @@ macro_rules! typed {
                     other => Err(serde::de::Error::custom(format!("{} is no {}", other.name(), stringify!($event)))),
                 },
             };
+
+            /// One for tests (see `samples`).
+            #[cfg(feature = "testing")]
+            pub fn sample() -> Self {
+                $crate::samples::typed(Self::TYPE)
+            }
         }
 
         impl From<$event> for Event {
@@ -159,7 +165,7 @@ pub(crate) use typed;
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use crate::{OrderCancelled, samples};
+    use crate::{OrderCancelled, OrderPlaced};
     use serde_json::json;
 
     /// A type with a past: first its reason was called `why`, then it was a list.
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn every_version_is_read_as_the_newest_one_and_that_is_written() -> serde_json::Result<()> {
-        let event = Event::from(samples::order_cancelled());
+        let event = Event::from(OrderCancelled::sample());
         let newest: Value = serde_json::from_str(&THIRD.write(&event)?)?;
         let with = |field: &str, value: Value| {
             let mut data = newest.clone();
@@ -205,6 +211,6 @@ mod tests {
 
     #[test]
     fn an_event_of_another_type_is_not_written() {
-        assert!(THIRD.write(&samples::order_placed().into()).is_err());
+        assert!(THIRD.write(&OrderPlaced::sample().into()).is_err());
     }
 }

@@ -4,16 +4,12 @@
 //! before. Whatever else changes the form is one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use contracts::{Event, EventType, samples};
+use contracts::{
+    Event, EventType,
+    samples::{self, golden},
+};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, io::ErrorKind, path::PathBuf};
-
-/// Set it to write the golden files that are missing. Those that are there are never written.
-const NEW: &str = "NEW_GOLDEN";
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
-}
+use std::{collections::BTreeSet, fs, path::Path};
 
 fn type_of(event: &Event) -> EventType {
     EventType::find(EventType::ALL, event.name()).unwrap()
@@ -21,25 +17,6 @@ fn type_of(event: &Event) -> EventType {
 
 fn written(event: &Event) -> Value {
     serde_json::from_str(&type_of(event).write(event).unwrap()).unwrap()
-}
-
-/// The golden file of a version; the newest one's is made from the sample where that is wanted.
-fn golden(event: &Event, version: u32) -> Value {
-    let name = format!("golden/{}/{version}.json", event.name());
-    let path = folder().join(event.name()).join(format!("{version}.json"));
-    match fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}")),
-        Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os(NEW).is_some() => {
-            let data = written(event);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, format!("{data:#}\n")).unwrap();
-            data
-        }
-        Err(error) => panic!(
-            "{name}: {error}. A new event, or a new version of one, gets its golden file by \
-             `{NEW}=1 cargo test -p contracts`; look at it and commit it."
-        ),
-    }
 }
 
 /// What is written today that the golden file has, too, in records within it as well; whatever else is written must be
@@ -54,7 +31,7 @@ fn as_frozen(now: &Value, golden: &Value) -> Value {
 fn an_event_is_written_as_it_always_was() {
     for event in samples::all() {
         let (name, version) = (event.name(), type_of(&event).version());
-        let golden = golden(&event, version);
+        let golden = golden(type_of(&event), version);
         assert_eq!(
             as_frozen(&written(&event), &golden),
             golden,
@@ -69,35 +46,33 @@ fn an_event_is_written_as_it_always_was() {
 fn an_event_of_the_past_is_still_understood_in_every_version() {
     for event in samples::all() {
         let (name, newest) = (event.name(), type_of(&event).version());
-        for version in 1..=newest {
-            let golden = golden(&event, version);
-            let read = type_of(&event).read(version, &golden.to_string()).unwrap_or_else(|error| {
-                panic!(
-                    "golden/{name}/{version}.json cannot be read any more: {error}. Logs are full of it: whatever was added \
-                     since must be optional, and any other change is a new version."
-                )
-            });
-            let golden = if version == newest { golden } else { written(&read) };
+        let frozen = golden(type_of(&event), newest);
+        for version in 1..newest {
+            let older = golden(type_of(&event), version);
+            let read = type_of(&event)
+                .read(version, &older.to_string())
+                .unwrap_or_else(|error| panic!("golden/{name}/{version}.json cannot be read any more: {error}"));
             assert_eq!(
-                as_frozen(&written(&read), &golden),
-                as_frozen(&written(&event), &golden),
-                "golden/{name}/{version}.json is read as something else than it was written from"
+                as_frozen(&written(&read), &frozen),
+                frozen,
+                "golden/{name}/{version}.json is read as something else than golden/{name}/{newest}.json"
             );
         }
     }
 }
 
 #[test]
-fn every_event_has_its_golden_files_and_every_file_its_event() {
-    let types: BTreeSet<String> = EventType::ALL.iter().map(ToString::to_string).collect();
-    let sampled: BTreeSet<String> = samples::all().iter().map(|event| event.name().to_owned()).collect();
-    assert_eq!(sampled, types, "every type of event needs one sample in src/samples.rs");
-    let files = fs::read_dir(folder()).unwrap().map(|folder| folder.unwrap().path());
-    let files: BTreeSet<PathBuf> =
-        files.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|f| f.unwrap().path()).collect();
+fn every_file_has_its_event() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let files = fs::read_dir(folder).unwrap().flat_map(|it| fs::read_dir(it.unwrap().path()).unwrap());
+    let files: BTreeSet<_> = files.map(|file| file.unwrap().path()).collect();
     let versions = EventType::ALL.iter().flat_map(|it| (1..=it.version()).map(move |version| (it, version)));
-    let wanted: BTreeSet<PathBuf> =
-        versions.map(|(name, version)| folder().join(name.as_str()).join(format!("{version}.json"))).collect();
+    let wanted: BTreeSet<_> = versions
+        .map(|(name, version)| {
+            let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+            golden.join(name.as_str()).join(format!("{version}.json"))
+        })
+        .collect();
     assert_eq!(files, wanted, "one file in golden/<Type>/ for every version");
 }
 

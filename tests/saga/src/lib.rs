@@ -6,9 +6,8 @@
 pub mod laws;
 
 use contracts::{
-    Event, OrderPlaced,
+    Event, OrderPlaced, ProductRegistered,
     ids::{OrderId, ProductId},
-    samples,
 };
 use customer_center::MyPages;
 use delivery::Deliveries;
@@ -145,7 +144,7 @@ impl Shop {
     pub fn decide(&mut self, ask: &Ask) -> Result<Work, Refused> {
         let unit = match ask.clone() {
             Ask::Register { product, stock } => {
-                let kit = samples::product_registered();
+                let kit = ProductRegistered::sample();
                 let command = product::domain::Command::Register {
                     product_id: product.clone(),
                     seller_id: kit.seller_id,
@@ -164,7 +163,7 @@ impl Shop {
             }
             Ask::Rename { product, name } => self.modify(&product, Changes { name: Some(name), ..Changes::default() }),
             Ask::Place { order, product, quantity } => {
-                let OrderPlaced { member_id, address, card, card_owner, .. } = samples::order_placed();
+                let OrderPlaced { member_id, address, card, card_owner, .. } = OrderPlaced::sample();
                 let placement = Placement {
                     member_id,
                     product_id: product,

@@ -68,7 +68,7 @@ fn hear(shop: &mut Shop, context: &'static str, event: &str) -> Vec<Entry> {
 }
 
 fn sample(event_type: &str) -> Event {
-    samples::all().into_iter().find(|event| event.name() == event_type).unwrap()
+    samples::of(EventType::find(EventType::ALL, event_type).unwrap())
 }
 
 fn types(entries: &[Entry]) -> Vec<&'static str> {
