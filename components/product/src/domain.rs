@@ -3,32 +3,17 @@
 use crate::{Products, store::ShelfKey};
 use contracts::{
     Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored,
-    ids::{MemberId, OrderId, ProductId, SellerId},
+    ids::{MemberId, OrderId, ProductId},
 };
 use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
-/// What the seller says of a kit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
-    pub name: String,
-    /// What is in it.
-    pub description: Option<String>,
-    /// What one costs, in KRW.
-    pub price: u64,
-    pub stock: u32,
-    /// Where a picture of it is.
-    pub image_url: Option<String>,
-}
-
 /// A kit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    pub product_id: ProductId,
-    pub seller_id: SellerId,
-    /// What the seller says of it.
+    /// Its properties as they are now.
     #[serde(flatten)]
-    pub description: Description,
+    pub kit: ProductModified,
     pub created_at: String,
     pub updated_at: String,
 }
@@ -67,12 +52,7 @@ pub struct Changes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A seller registers a kit.
-    Register {
-        product_id: ProductId,
-        seller_id: SellerId,
-        /// What the seller says of it.
-        description: Description,
-    },
+    Register(ProductRegistered),
     /// A seller changes a kit.
     Modify { product_id: ProductId, changes: Changes },
     /// An order was paid: take its kits.
@@ -98,7 +78,8 @@ impl Decider for Products {
 
     fn target(command: &Command) -> ShelfKey {
         match command {
-            Command::Register { product_id, .. } | Command::Modify { product_id, .. } => ShelfKey::product(product_id),
+            Command::Register(kit) => ShelfKey::product(&kit.product_id),
+            Command::Modify { product_id, .. } => ShelfKey::product(product_id),
             Command::Take { product_id, order_id, .. } | Command::Restore { product_id, order_id } => {
                 ShelfKey::order(product_id, order_id)
             }
@@ -107,23 +88,20 @@ impl Decider for Products {
 
     fn decide(shelf: &Shelf, command: Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Register { product_id, seller_id, description } => match &shelf.product {
+            Command::Register(kit) => match &shelf.product {
                 Some(_) => Err(Refusal::Exists),
-                None => Ok(vec![registered(product_id, seller_id, description)]),
+                None => Ok(vec![kit.into()]),
             },
             Command::Modify { changes, .. } => {
                 let product = shelf.product.as_ref().ok_or(Refusal::Unknown)?;
-                let description = changes.apply(product.description.clone());
-                if description == product.description {
-                    return Ok(vec![]);
-                }
-                Ok(vec![modified(product, description)])
+                let kit = changes.apply(product.kit.clone());
+                Ok(if kit == product.kit { vec![] } else { vec![kit.into()] })
             }
             Command::Take { order_id, member_id, product_id, quantity } => {
                 if shelf.taking.is_some() {
                     return Ok(vec![]);
                 }
-                let stock = shelf.product.as_ref().map_or(0, |product| product.description.stock);
+                let stock = shelf.product.as_ref().map_or(0, |product| product.kit.stock);
                 Ok(vec![match stock.checked_sub(quantity) {
                     Some(stock) => StockDecreased { order_id, product_id, quantity, stock }.into(),
                     None => OutOfStock { order_id, product_id, member_id, quantity, stock }.into(),
@@ -133,9 +111,9 @@ impl Decider for Products {
                 (Some(product), Some(taking)) if !taking.restored => Ok(vec![
                     StockRestored {
                         order_id: taking.order_id.clone(),
-                        product_id: product.product_id.clone(),
+                        product_id: product.kit.product_id.clone(),
                         quantity: taking.quantity,
-                        stock: product.description.stock.saturating_add(taking.quantity),
+                        stock: product.kit.stock.saturating_add(taking.quantity),
                     }
                     .into(),
                 ]),
@@ -148,28 +126,14 @@ impl Decider for Products {
         match &recorded.event {
             Event::ProductRegistered(e) => {
                 shelf.product = Some(Product {
-                    product_id: e.product_id.clone(),
-                    seller_id: e.seller_id.clone(),
-                    description: Description {
-                        name: e.name.clone(),
-                        description: e.description.clone(),
-                        price: e.price,
-                        stock: e.stock,
-                        image_url: e.image_url.clone(),
-                    },
+                    kit: registered(e.clone()),
                     created_at: recorded.time.clone(),
                     updated_at: recorded.time.clone(),
                 });
             }
             Event::ProductModified(e) => {
                 if let Some(product) = &mut shelf.product {
-                    product.description = Description {
-                        name: e.name.clone(),
-                        description: e.description.clone(),
-                        price: e.price,
-                        stock: e.stock,
-                        image_url: e.image_url.clone(),
-                    };
+                    product.kit.clone_from(e);
                     product.updated_at.clone_from(&recorded.time);
                 }
             }
@@ -197,31 +161,27 @@ impl Decider for Products {
 impl Shelf {
     fn restock(&mut self, stock: u32, time: &str) {
         if let Some(product) = &mut self.product {
-            product.description.stock = stock;
+            product.kit.stock = stock;
             product.updated_at = time.to_owned();
         }
     }
 }
 
 impl Changes {
-    fn apply(self, old: Description) -> Description {
-        Description {
+    fn apply(self, old: ProductModified) -> ProductModified {
+        ProductModified {
             name: self.name.unwrap_or(old.name),
             description: self.description.unwrap_or(old.description),
             price: self.price.unwrap_or(old.price),
             stock: self.stock.unwrap_or(old.stock),
             image_url: self.image_url.unwrap_or(old.image_url),
+            ..old
         }
     }
 }
 
-fn registered(product_id: ProductId, seller_id: SellerId, description: Description) -> Event {
-    let Description { name, description, price, stock, image_url } = description;
-    ProductRegistered { product_id, seller_id, name, description, price, stock, image_url }.into()
-}
-
-fn modified(product: &Product, description: Description) -> Event {
-    let (product_id, seller_id) = (product.product_id.clone(), product.seller_id.clone());
-    let Description { name, description, price, stock, image_url } = description;
-    ProductModified { product_id, seller_id, name, description, price, stock, image_url }.into()
+/// What was registered is what the kit is until it is modified.
+fn registered(kit: ProductRegistered) -> ProductModified {
+    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } = kit;
+    ProductModified { product_id, seller_id, name, description, price, stock, image_url }
 }

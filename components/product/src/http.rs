@@ -2,7 +2,7 @@
 
 use crate::{
     Products,
-    domain::{Changes, Command, Description, Product, Refusal, Shelf},
+    domain::{Changes, Command, Product, Refusal, Shelf},
     store::{self, ShelfKey},
 };
 use ::http::StatusCode;
@@ -11,7 +11,10 @@ use axum::{
     extract::{Path, State},
     routing::get,
 };
-use contracts::ids::{ProductId, SellerId};
+use contracts::{
+    ProductRegistered,
+    ids::{ProductId, SellerId},
+};
 use kernel::{
     Attempt, Created, Kernel, Trace, Versioned,
     http::{Answer, Body, Checks, IfMatch, Key, Page, Problem, Query, integer, optional_integer, patched},
@@ -65,8 +68,11 @@ struct Patch {
 struct View<'a> {
     id: &'a ProductId,
     seller_id: &'a SellerId,
-    #[serde(flatten)]
-    description: &'a Description,
+    name: &'a str,
+    description: Option<&'a str>,
+    price: u64,
+    stock: u32,
+    image_url: Option<&'a str>,
     version: i64,
     created_at: &'a str,
     updated_at: &'a str,
@@ -78,12 +84,10 @@ async fn register(
     Key(key): Key,
     Body(registration): Body<Registration>,
 ) -> Result<Answer, Problem> {
-    let description = registration.check()?;
     #[expect(clippy::disallowed_methods, reason = "the kit begins here")]
-    let product_id = ProductId::from(Uuid::now_v7());
-    let attempt = key.map(|key| Attempt::new(&key, &registration, product_id.as_str())).transpose()?;
-    let command = Command::Register { product_id, seller_id: SellerId::new(&registration.seller_id), description };
-    match kernel.create(command, &trace, attempt.as_ref()).await? {
+    let kit = registration.check(Uuid::now_v7().into())?;
+    let attempt = key.map(|key| Attempt::new(&key, &registration, kit.product_id.as_str())).transpose()?;
+    match kernel.create(Command::Register(kit), &trace, attempt.as_ref()).await? {
         Created::Now(executed) => Ok(created(&product(executed.state)?)),
         Created::Before(id) => Ok(created(&registered(&kernel, &ProductId::new(id)).await?)),
     }
@@ -134,15 +138,20 @@ fn shown(status: StatusCode, product: &Versioned<Product>) -> Answer {
 }
 
 fn created(product: &Versioned<Product>) -> Answer {
-    shown(StatusCode::CREATED, product).location(format!("/products/{}", product.value.product_id))
+    shown(StatusCode::CREATED, product).location(format!("/products/{}", product.value.kit.product_id))
 }
 
 impl<'a> View<'a> {
     fn of(Versioned { version, value }: &'a Versioned<Product>) -> Self {
+        let kit = &value.kit;
         Self {
-            id: &value.product_id,
-            seller_id: &value.seller_id,
-            description: &value.description,
+            id: &kit.product_id,
+            seller_id: &kit.seller_id,
+            name: &kit.name,
+            description: kit.description.as_deref(),
+            price: kit.price,
+            stock: kit.stock,
+            image_url: kit.image_url.as_deref(),
             version: *version,
             created_at: &value.created_at,
             updated_at: &value.updated_at,
@@ -151,14 +160,16 @@ impl<'a> View<'a> {
 }
 
 impl Registration {
-    fn check(&self) -> Result<Description, Problem> {
+    fn check(&self, product_id: ProductId) -> Result<ProductRegistered, Problem> {
         let mut checks = Checks::default();
         checks.id("seller_id", &self.seller_id);
         check_texts(&mut checks, Some(&self.name), self.description.as_deref(), self.image_url.as_deref());
         let price = check_price(&mut checks, self.price);
         let stock = check_stock(&mut checks, self.stock);
         checks.done()?;
-        Ok(Description {
+        Ok(ProductRegistered {
+            product_id,
+            seller_id: SellerId::new(&self.seller_id),
             name: self.name.clone(),
             description: self.description.clone(),
             price,

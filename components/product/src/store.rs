@@ -12,7 +12,7 @@ impl Entity for Product {
     type Id = ProductId;
 
     fn id(&self) -> &ProductId {
-        &self.product_id
+        &self.kit.product_id
     }
 }
 

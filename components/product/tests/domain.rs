@@ -1,4 +1,5 @@
 //! What product decides: given these events, when this command, then those events.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use contracts::{
     Event, OutOfStock, PaymentCancelled, PaymentCompleted, ProductModified, ProductRegistered, StockDecreased,
@@ -7,7 +8,7 @@ use contracts::{
 use kernel::scenario::{Outcome, Scenario};
 use product::{
     Products,
-    domain::{Changes, Command, Description, Refusal},
+    domain::{Changes, Command, Refusal},
 };
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Products> {
@@ -20,9 +21,7 @@ fn kit(stock: u32) -> Event {
 }
 
 fn register() -> Command {
-    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } =
-        ProductRegistered::sample();
-    Command::Register { product_id, seller_id, description: Description { name, description, price, stock, image_url } }
+    Command::Register(ProductRegistered::sample())
 }
 
 fn modify(changes: Changes) -> Command {
@@ -35,9 +34,8 @@ fn restore() -> Command {
 
 /// What was registered, but for this.
 fn modified(change: impl FnOnce(&mut ProductModified)) -> Event {
-    let ProductRegistered { product_id, seller_id, name, description, price, stock, image_url } =
-        ProductRegistered::sample();
-    let mut modified = ProductModified { product_id, seller_id, name, description, price, stock, image_url };
+    let product = kit(ProductRegistered::sample().stock);
+    let mut modified = given([product]).state().product.clone().map(|product| product.kit).unwrap();
     change(&mut modified);
     modified.into()
 }
@@ -136,13 +134,13 @@ fn an_order_takes_its_kits() {
 #[test]
 fn an_order_may_take_the_last_kit() {
     let scenario = take(given([kit(2)]), 2).then([taken(2, 0)]);
-    assert_eq!(scenario.state().product.as_ref().map(|product| product.description.stock), Some(0));
+    assert_eq!(scenario.state().product.as_ref().map(|product| product.kit.stock), Some(0));
 }
 
 #[test]
 fn an_order_of_more_kits_than_there_are_takes_none() {
     let scenario = take(given([kit(1)]), 2).then([missing(2, 1)]);
-    assert_eq!(scenario.state().product.as_ref().map(|product| product.description.stock), Some(1));
+    assert_eq!(scenario.state().product.as_ref().map(|product| product.kit.stock), Some(1));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn the_stock_adds_up(shop: &Shop) -> Result<(), Broken> {
         }
     }
     for (id, (_, stock)) in kits {
-        let row = shop.product.find::<Product>(id).map(|product| product.description.stock);
+        let row = shop.product.find::<Product>(id).map(|product| product.kit.stock);
         law(row == Some(stock), || format!("product has {row:?} of {id}, the log {stock}"))?;
     }
     Ok(())

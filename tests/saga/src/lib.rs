@@ -23,10 +23,7 @@ use order::{
     domain::{PAYMENT_UNAVAILABLE, Placement},
 };
 use payment::{Payments, domain::Verdict};
-use product::{
-    Products,
-    domain::{Changes, Description},
-};
+use product::{Products, domain::Changes};
 
 /// What a context says of itself.
 #[derive(Clone, Debug)]
@@ -144,19 +141,8 @@ impl Shop {
     pub fn decide(&mut self, ask: &Ask) -> Result<Work, Refused> {
         let unit = match ask.clone() {
             Ask::Register { product, stock } => {
-                let kit = ProductRegistered::sample();
-                let command = product::domain::Command::Register {
-                    product_id: product.clone(),
-                    seller_id: kit.seller_id,
-                    description: Description {
-                        name: kit.name,
-                        description: kit.description,
-                        price: kit.price,
-                        stock,
-                        image_url: kit.image_url,
-                    },
-                };
-                decide(&mut self.product, &mut self.log, command)
+                let kit = ProductRegistered { product_id: product, stock, ..ProductRegistered::sample() };
+                decide(&mut self.product, &mut self.log, product::domain::Command::Register(kit))
             }
             Ask::Restock { product, stock } => {
                 self.modify(&product, Changes { stock: Some(stock), ..Changes::default() })

@@ -126,7 +126,7 @@ fn assert_clean_slate(shop: &Shop, status: Status) {
     laws::at_rest(shop).unwrap();
     laws::clean_slate(shop, &samples::order_id()).unwrap();
     assert_eq!(shop.order.find::<Order>(&samples::order_id()).map(|order| order.status), Some(status));
-    let stock = shop.product.find::<Product>(&samples::product_id()).map(|product| product.description.stock);
+    let stock = shop.product.find::<Product>(&samples::product_id()).map(|product| product.kit.stock);
     assert_eq!(stock, Some(STOCK));
 }
 
