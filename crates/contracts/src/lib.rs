@@ -46,6 +46,9 @@ macro_rules! events {
         impl EventType {
             /// Every type there is. Who uses it brings the code to read and write all of them along.
             pub const ALL: &[EventType] = &[$($of_order::TYPE,)+ $($of_product::TYPE,)+];
+
+            /// Those about an order; see [`ALL`](Self::ALL).
+            pub const ABOUT_AN_ORDER: &[EventType] = &[$($of_order::TYPE,)+];
         }
 
         impl Event {
