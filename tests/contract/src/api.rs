@@ -1,11 +1,10 @@
 //! The API, as `docs/openapi.yaml` has it: what an answer must look like, and what that promises.
 
-use crate::{Facts, facts::shape, root};
+use crate::{Facts, events, facts::shape};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
     sync::{LazyLock, Mutex, PoisonError},
 };
 
@@ -33,8 +32,7 @@ impl Api {
     /// The one of this repository.
     pub fn shop() -> &'static Self {
         static API: LazyLock<Api> = LazyLock::new(|| {
-            let path = root().join("docs/openapi.yaml");
-            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let text = events::described();
             Api::new(serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("docs/openapi.yaml: {error}")))
         });
         &API

@@ -14,8 +14,8 @@ mod api;
 pub mod events;
 mod facts;
 
-pub use api::{Api, resolved};
-pub use facts::{Changes, Facts, shape};
+pub use api::Api;
+pub use facts::{Changes, Facts};
 
 use std::path::{Path, PathBuf};
 

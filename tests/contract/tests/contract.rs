@@ -7,13 +7,10 @@
     reason = "whatever goes wrong here is a failed test"
 )]
 
-use contract_tests::{Api, Facts, events, resolved, root, shape};
+use contract_tests::{Api, Facts, events, root};
 use contracts::{EventType, samples};
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    env, fs,
-};
+use std::{collections::BTreeSet, env, fs};
 
 /// Set it to write additions down. What breaks somebody is never written.
 const NEW: &str = "NEW_GOLDEN";
@@ -85,58 +82,19 @@ fn who_is_hit_by_an_event_is_known() {
     assert_eq!(clients_of("GET /orders answers 200 .items array"), "the clients of GET /orders");
 }
 
-/// The API says of every event what the code says.
+/// The API says of every event what `wit/` says.
 #[test]
 fn the_api_describes_the_events_as_they_are() {
-    let api = Api::shop();
-    let schemas = &api.document()["components"]["schemas"];
-    let mut described = BTreeMap::new();
-    for choice in schemas["Event"]["oneOf"].as_array().unwrap() {
-        let event = resolved(api.document(), choice);
-        let mut members = BTreeMap::new();
-        shape(api.document(), &event["properties"]["data"], "", &mut |path, kind, schema| {
-            let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-            for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-                let optional = property["type"].as_array().is_some_and(|types| types.contains(&"null".into()));
-                assert!(
-                    optional || required.contains(&name.as_str().into()),
-                    "always there, unless it is optional: {path}.{name}"
-                );
-            }
-            if kind != "object" {
-                members.insert(path.to_owned(), kind.to_owned());
-            }
-        });
-        described.insert(event["properties"]["type"]["const"].as_str().unwrap().to_owned(), members);
+    let path = root().join("docs/openapi.yaml");
+    let described = events::described();
+    if env::var_os(NEW).is_some() {
+        return fs::write(path, described).unwrap();
     }
-    let records = events::records();
-    for (event, members) in &records {
-        assert_eq!(
-            described.get(event),
-            Some(members),
-            "docs/openapi.yaml describes {event} otherwise than wit/contracts/events.wit (right), or not at all; it needs:\n{}",
-            described_as(event, members)
-        );
-    }
-    assert_eq!(described.len(), records.len(), "docs/openapi.yaml describes events that there are not");
-}
-
-/// What docs/openapi.yaml says of an event: to be put there.
-fn described_as(event: &str, members: &BTreeMap<String, String>) -> String {
-    let names: Vec<_> = members.keys().map(|path| path.trim_start_matches('.')).collect();
-    let kinds = members.iter().map(|(path, kind)| {
-        let kind = match kind.strip_suffix(" or null") {
-            Some(kind) => format!("[{kind}, \"null\"]"),
-            None => kind.clone(),
-        };
-        format!("        {}: {{type: {kind}}}\n", path.trim_start_matches('.'))
-    });
-    let kinds: String = kinds.collect();
-    format!(
-        "    Event: oneOf: - {{$ref: '#/components/schemas/{event}Event'}}\n    {event}Event: as the others\n    {event}:\n      \
-         type: object\n      required: [{}]\n      properties:\n{kinds}",
-        names.join(", ")
-    )
+    assert!(
+        fs::read_to_string(path).unwrap() == described,
+        "docs/openapi.yaml says of the events something else than wit/contracts/events.wit; `{NEW}=1 cargo test -p \
+         contract-tests` writes it anew."
+    );
 }
 
 /// The golden files of the events are what the API says, to the last member.
