@@ -57,7 +57,8 @@ pub trait Context: Decider {
     /// The version of its tables and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types that it
     /// consumes or appends change (docs/zero-downtime.md).
     const SCHEMA_VERSION: i64 = 3;
-    const SQL: &'static str;
+    /// The indexes by which its lists are read, and the checks of its rows.
+    const SQL: &'static str = "";
     /// The types of the events it reads.
     const CONSUMES: &'static [EventType];
     /// The types of the events it appends.

@@ -63,7 +63,6 @@ impl Decider for Loyalty {
 
 impl Context for Loyalty {
     const NAME: &'static str = "loyalty";
-    const SQL: &'static str = "";
     const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, PaymentCancelled::TYPE];
     const APPENDS: &'static [EventType] = &[];
     /// An order's events change the account of its member.
