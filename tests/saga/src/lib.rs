@@ -12,7 +12,7 @@ use contracts::{
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, Recorded,
+    Context, Recorded, State,
     model::{Log, Member, Model, Rules, Unit},
     scenario::FRESH,
     schema,
@@ -36,6 +36,8 @@ pub struct About {
     pub appends: Vec<&'static str>,
     /// Whether something follows from an event that it reads before it knows anything else.
     pub acts_on: fn(&Recorded) -> bool,
+    /// The ids of the rows that an event changes, where that goes by its subject.
+    pub rows: Option<fn(&Recorded) -> Vec<String>>,
     /// The version of its schema.
     pub schema_version: i64,
     /// Its schema.
@@ -49,9 +51,26 @@ impl About {
             consumes: C::CONSUMES.iter().map(|event_type| event_type.as_str()).collect(),
             appends: C::APPENDS.iter().map(|event_type| event_type.as_str()).collect(),
             acts_on: |event| C::whenever(event, FRESH).is_some(),
+            rows: C::BY_SUBJECT.then_some(|event| {
+                let rows = C::concerns(event).map(|key| C::State::rows(&key));
+                rows.into_iter().flatten().map(|row| row.id).collect()
+            }),
             schema_version: C::SCHEMA_VERSION,
             schema: schema::<C>(),
         }
+    }
+}
+
+/// An event on its own, as a context reads it.
+pub fn recorded(event: Event) -> Recorded {
+    Recorded {
+        seq: Some(1),
+        id: "event-1".into(),
+        time: "2026-01-01T00:00:00.000Z".into(),
+        correlation_id: String::new(),
+        causation_id: String::new(),
+        traceparent: String::new(),
+        event,
     }
 }
 

@@ -1,16 +1,17 @@
 //! Reading before and after catching up comes to the same: what is unread is folded onto a row as it will be written there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use contracts::{Event, EventType, ids::OrderId, samples};
+use contracts::{EventType, ids::OrderId, samples};
 use customer_center::{MyPages, domain::MyPage};
 use delivery::{Deliveries, domain::Delivery};
 use kernel::{
-    Context, Entity, Kernel, Recorded, State,
+    Context, Entity, Kernel,
     testing::{Native, event},
 };
 use order::{Orders, domain::Order};
 use payment::{Payments, domain::Payment};
 use proptest::prelude::*;
+use saga_tests::{About, contexts, recorded};
 use std::fmt::Debug;
 
 const ORDERS: [&str; 3] = ["order-a", "order-b", "order-c"];
@@ -63,35 +64,15 @@ proptest! {
     }
 }
 
-/// Of whoever folds: an event changes no other rows than those that have its subject as id.
-fn changes_its_subject_only<C: Context>(event: &Event) {
-    let recorded = Recorded {
-        seq: Some(1),
-        id: "event-1".into(),
-        time: "2026-01-01T00:00:00.000Z".into(),
-        correlation_id: String::new(),
-        causation_id: String::new(),
-        traceparent: String::new(),
-        event: event.clone(),
-    };
-    if C::BY_SUBJECT
-        && EventType::find(C::CONSUMES, event.name()).is_some()
-        && let Some(key) = C::concerns(&recorded)
-    {
-        let rows = C::State::rows(&key);
-        assert!(rows.iter().all(|row| row.id == event.subject()), "{} in {}: {rows:?}", event.name(), C::NAME);
-    }
-}
-
 #[test]
 fn what_is_folded_concerns_its_subject_only() {
-    for event in samples::all() {
-        changes_its_subject_only::<MyPages>(&event);
-        changes_its_subject_only::<Orders>(&event);
-        changes_its_subject_only::<Payments>(&event);
-        changes_its_subject_only::<Deliveries>(&event);
-        changes_its_subject_only::<product::Products>(&event);
-        changes_its_subject_only::<marketing::Marketing>(&event);
-    }
     const { assert!(!product::Products::BY_SUBJECT && !marketing::Marketing::BY_SUBJECT, "they cannot") };
+    for About { name, consumes, rows, .. } in contexts() {
+        let consumed = samples::all().into_iter().filter(|event| consumes.contains(&event.name()));
+        let Some(rows) = rows else { continue };
+        for event in consumed {
+            let rows = rows(&recorded(event.clone()));
+            assert!(rows.iter().all(|id| id == event.subject()), "{} in {name}: {rows:?}", event.name());
+        }
+    }
 }

@@ -7,10 +7,10 @@ use contracts::{
     saga::{Compensation, FAILURES, STEPS, Step},
     samples,
 };
-use kernel::{Recorded, model::Entry};
+use kernel::model::Entry;
 use order::domain::{Order, Status};
 use product::domain::Product;
-use saga_tests::{About, Ask, CONTEXTS, Shop, contexts, laws};
+use saga_tests::{About, Ask, CONTEXTS, Shop, contexts, laws, recorded};
 use std::collections::BTreeSet;
 
 /// The kits that there are when the saga begins.
@@ -176,18 +176,7 @@ fn every_failure_closes_the_order() {
 #[test]
 fn no_context_does_more_than_stands_in_the_table() {
     fn acts_on(context: &About) -> BTreeSet<(&'static str, &'static str)> {
-        let consumed = context.consumes.iter().filter(|name| {
-            let event = sample(name);
-            (context.acts_on)(&Recorded {
-                seq: Some(1),
-                id: String::new(),
-                time: String::new(),
-                correlation_id: String::new(),
-                causation_id: String::new(),
-                traceparent: String::new(),
-                event,
-            })
-        });
+        let consumed = context.consumes.iter().filter(|name| (context.acts_on)(&recorded(sample(name))));
         consumed.map(|name| (context.name, *name)).collect()
     }
     let (actors, onlookers): (Vec<_>, Vec<_>) = contexts().into_iter().partition(|it| has_a_step(it.name));
