@@ -20,7 +20,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -28,6 +28,8 @@ use std::{
 /// How long a context's bell is quiet after it rang, in all its instances together; and the longest that an instance waits
 /// before it looks who has not read yet what it appended.
 pub const PACE: Duration = Duration::from_millis(100);
+/// For how many times that an instance waits at most, where others ring for it all the time.
+const MOST: u32 = 8;
 /// How often an instance looks whether it is its turn to ring, before it leaves that to the next one or to the periodic
 /// catch-up.
 const LOOKS: usize = 20;
@@ -76,7 +78,10 @@ pub struct Bell {
     context: &'static str,
     platform: Arc<dyn Platform>,
     wire: Wire,
-    wanted: AtomicBool,
+    /// The newest event of this instance that nobody is known to have rung for; 0 if there is none.
+    wanted: AtomicI64,
+    /// How many times the pace it waits for its turn: the longer, the more others there are who ring.
+    turn: AtomicU32,
     ringing: Gate,
 }
 
@@ -87,6 +92,16 @@ struct Due {
     rung_at: i64,
 }
 
+/// What came of looking whether it is this instance's turn.
+enum Turn {
+    /// It rang for all.
+    Rang,
+    /// Another instance rang for its events.
+    Spared,
+    /// It is too early.
+    Later(Duration),
+}
+
 impl Bell {
     pub(crate) async fn new(context: &'static str, platform: Arc<dyn Platform>) -> Self {
         let variable = async |name: &str, default: &str| platform.variable(name).await.unwrap_or(default.to_owned());
@@ -94,17 +109,17 @@ impl Bell {
             "http" => Wire::Http { journal: variable("journal_url", "http://journal.spin.internal").await },
             _ => Wire::Redis { address: variable("redis_address", "redis://127.0.0.1:6379").await },
         };
-        Self { context, wire, wanted: AtomicBool::new(false), ringing: Gate::default(), platform }
+        Self { context, wire, wanted: AtomicI64::new(0), turn: AtomicU32::new(1), ringing: Gate::default(), platform }
     }
 
-    /// There is something new in the log.
-    pub(crate) fn is_wanted(&self) {
-        self.wanted.store(true, SeqCst);
+    /// There is something new in the log, up to this sequence number.
+    pub(crate) fn is_wanted_for(&self, seq: i64) {
+        self.wanted.fetch_max(seq, SeqCst);
     }
 
     /// Whether there is anything to ring for that nobody in this instance rings for yet.
     pub fn is_due(&self) -> bool {
-        self.wanted.load(SeqCst) && !self.ringing.is_taken()
+        self.wanted.load(SeqCst) > 0 && !self.ringing.is_taken()
     }
 
     /// Rings until there is nothing to ring for, each time a while after it was wanted: perhaps it is read by then.
@@ -119,34 +134,52 @@ impl Bell {
 
     async fn ring_after(&self, pause: Duration) {
         let Some(_ringing) = self.ringing.try_pass() else { return };
-        while self.wanted.load(SeqCst) {
-            self.platform.sleep(jitter(pause)).await;
-            self.wanted.store(false, SeqCst);
-            if let Err(error) = self.ring_in_turn().await {
+        while self.wanted.load(SeqCst) > 0 {
+            self.platform.sleep(jitter(pause * self.turn.load(SeqCst))).await;
+            let wanted = self.wanted.load(SeqCst);
+            if let Err(error) = self.ring_in_turn(wanted).await {
                 log_line::write(Level::Warn, self.context, "the bell did not ring", json!({"error": error}));
             }
+            // What came meanwhile is for the next time.
+            let _ = self.wanted.compare_exchange(wanted, 0, SeqCst, SeqCst);
         }
     }
 
     /// Rings once for all instances of the context, when it is time to, if it still has to be done by then.
-    async fn ring_in_turn(&self) -> Result<(), String> {
-        let mut appended_to = None;
+    async fn ring_in_turn(&self, wanted: i64) -> Result<(), String> {
         for _ in 0..LOOKS {
-            let now = unix_ms(self.platform.now());
-            let due = self.due().await?;
-            if due.rung_to >= *appended_to.get_or_insert(due.head) {
-                return Ok(());
-            }
-            // A clock that was set back makes nobody wait for longer.
-            let quiet = PACE.saturating_sub(Duration::from_millis(now.abs_diff(due.rung_at)));
-            if !quiet.is_zero() {
-                self.platform.sleep(quiet + jitter(PACE / 10)).await;
-            } else if self.claim(&due, now).await? {
-                let types = self.unread(due.rung_to).await?;
-                return if types.is_empty() { Ok(()) } else { self.send(due.head, types).await };
-            }
+            let turn = self.turn.load(SeqCst);
+            let next = match self.take_turn(wanted).await? {
+                Turn::Rang => (turn / 2).max(1),
+                Turn::Spared => (turn * 2).min(MOST),
+                Turn::Later(quiet) => {
+                    // Not all at the same moment.
+                    self.platform.sleep(quiet + jitter(PACE / 10 * turn)).await;
+                    continue;
+                }
+            };
+            self.turn.store(next, SeqCst);
+            break;
         }
         Ok(())
+    }
+
+    async fn take_turn(&self, wanted: i64) -> Result<Turn, String> {
+        let now = unix_ms(self.platform.now());
+        let due = self.due().await?;
+        if due.rung_to >= wanted {
+            return Ok(Turn::Spared);
+        }
+        // A clock that was set back makes nobody wait for longer.
+        let quiet = PACE.saturating_sub(Duration::from_millis(now.abs_diff(due.rung_at)));
+        if !quiet.is_zero() || !self.claim(&due, now).await? {
+            return Ok(Turn::Later(quiet));
+        }
+        let types = self.unread(due.rung_to).await?;
+        if !types.is_empty() {
+            self.send(due.head, types).await?;
+        }
+        Ok(Turn::Rang)
     }
 
     async fn due(&self) -> Result<Due, String> {
@@ -162,9 +195,11 @@ impl Bell {
 
     /// The types of what the context appended after this and somebody who cares has not read.
     async fn unread(&self, rung_to: i64) -> Result<BTreeSet<String>, String> {
-        let sql = "SELECT DISTINCT type FROM consumer AS reader CROSS JOIN event \
-            WHERE event.seq > max(reader.position, ?1) AND event.source = ?2 \
-            AND event.type IN (SELECT value FROM json_each(reader.consumes))";
+        // Of each type the newest event says it for all: who has read that has read the others.
+        let sql = "WITH new AS MATERIALIZED \
+            (SELECT type, max(seq) AS seq FROM event WHERE seq > ?1 AND source = ?2 GROUP BY type) \
+            SELECT type FROM new WHERE EXISTS (SELECT 1 FROM consumer AS reader WHERE reader.position < new.seq \
+            AND EXISTS (SELECT 1 FROM json_each(reader.consumes) WHERE value = new.type))";
         let rows = self.query(sql, vec![rung_to.into(), source(self.context).into()]).await?;
         Ok(rows.iter().filter_map(|row| row.first()?.text()).map(str::to_owned).collect())
     }

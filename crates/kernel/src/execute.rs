@@ -163,8 +163,11 @@ impl<C: Context> Kernel<C> {
     /// Whether an event is in the log.
     async fn is_logged(&self, event: Option<&Recorded>) -> Result<bool, Error> {
         let Some(event) = event else { return Ok(false) };
-        let sql = "SELECT 1 FROM event WHERE id = ?";
-        Ok(!self.query(sql, vec![event.id.as_str().into()]).await?.is_empty())
+        let rows = self.query("SELECT seq FROM event WHERE id = ?", vec![event.id.as_str().into()]).await?;
+        let seq = rows.first().and_then(|row| row.first()?.integer());
+        // Whoever committed it is gone, and with him whoever would have rung.
+        self.bell.is_wanted_for(seq.unwrap_or(0));
+        Ok(seq.is_some())
     }
 }
 

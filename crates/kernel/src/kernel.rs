@@ -12,7 +12,7 @@ use crate::{
     log, migration,
     platform::{self, Platform, Row, Value},
     read::Looks,
-    unit::{Committer, Unit},
+    unit::{Committed, Committer, Unit},
 };
 use std::{
     collections::BTreeSet,
@@ -91,10 +91,10 @@ impl<C: Context> Kernel<C> {
     /// Commits a unit; `false` when it was skipped.
     pub(crate) async fn commit(&self, unit: &Unit) -> Result<bool, Error> {
         let committed = self.committer.commit(&*self.platform, unit).await?;
-        if committed && !unit.events.is_empty() {
-            self.bell.is_wanted();
+        if let Some(Committed { seq }) = committed {
+            self.bell.is_wanted_for(seq);
         }
-        Ok(committed)
+        Ok(committed.is_some())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
@@ -54,7 +54,14 @@ pub(crate) struct Committer {
     committing: Gate,
 }
 
-/// A unit that somebody wants to be committed, as JSON, and where the answer goes: whether it was not skipped.
+/// A unit that was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// Where its last event stands in the log; 0 if it has none.
+    pub seq: i64,
+}
+
+/// A unit that somebody wants to be committed, as JSON, and where the answer goes: nothing, if it was skipped.
 #[derive(Clone)]
 struct Waiting {
     unit: String,
@@ -62,7 +69,7 @@ struct Waiting {
 }
 
 /// Where an answer goes.
-type Place = Arc<Mutex<Option<Result<bool, PlatformError>>>>;
+type Place = Arc<Mutex<Option<Result<Option<Committed>, PlatformError>>>>;
 
 impl Committer {
     /// For the context with this SQL name and the version of its schema.
@@ -70,13 +77,14 @@ impl Committer {
         let statement = format!(
             "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
              value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
-             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit"
+             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) \
+             RETURNING unit, (SELECT seq FROM event WHERE id = events ->> '$[#-1].id')"
         );
         Self { statement, queue: Mutex::default(), committing: Gate::default() }
     }
 
-    /// Commits a unit; `false` when it was skipped.
-    pub(crate) async fn commit(&self, platform: &dyn Platform, unit: &Unit) -> Result<bool, Error> {
+    /// Commits a unit; nothing is returned when it was skipped.
+    pub(crate) async fn commit(&self, platform: &dyn Platform, unit: &Unit) -> Result<Option<Committed>, Error> {
         let waiting = Waiting { unit: serde_json::to_string(unit)?, answer: Arc::default() };
         let answer = waiting.answer.clone();
         self.enqueue([waiting]);
@@ -105,12 +113,19 @@ impl Committer {
     }
 
     /// Runs the statement once; returns which units were not skipped, by their place in it.
-    async fn run(&self, platform: &dyn Platform, waiting: &[Waiting]) -> Result<BTreeSet<usize>, PlatformError> {
+    async fn run(
+        &self,
+        platform: &dyn Platform,
+        waiting: &[Waiting],
+    ) -> Result<BTreeMap<usize, Committed>, PlatformError> {
         let units: Vec<&str> = waiting.iter().map(|waiting| waiting.unit.as_str()).collect();
         let units = format!("[{}]", units.join(","));
         let rows = platform.query(&self.statement, vec![units.into()]).await?;
-        let place = |row: &Vec<Value>| usize::try_from(row.first()?.integer()?).ok();
-        Ok(rows.iter().filter_map(place).collect())
+        let committed = |row: &Vec<Value>| {
+            let place = usize::try_from(row.first()?.integer()?).ok()?;
+            Some((place, Committed { seq: row.get(1).and_then(Value::integer).unwrap_or(0) }))
+        };
+        Ok(rows.iter().filter_map(committed).collect())
     }
 }
 
@@ -146,9 +161,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn answer(&mut self, committed: &BTreeSet<usize>) {
+    fn answer(&mut self, committed: &BTreeMap<usize, Committed>) {
         for (place, waiting) in self.waiting.drain(..).enumerate() {
-            waiting.tell(Ok(committed.contains(&place)));
+            waiting.tell(Ok(committed.get(&place).copied()));
         }
     }
 
@@ -182,7 +197,7 @@ impl Drop for Withdrawn<'_> {
 }
 
 impl Waiting {
-    fn tell(self, answer: Result<bool, PlatformError>) {
+    fn tell(self, answer: Result<Option<Committed>, PlatformError>) {
         if let Ok(mut place) = self.answer.lock() {
             *place = Some(answer);
         }

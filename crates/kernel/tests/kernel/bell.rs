@@ -82,6 +82,52 @@ async fn many_instances_ring_once_in_a_while_and_for_all() {
 }
 
 #[tokio::test]
+async fn whoever_was_rung_for_by_another_looks_once_and_takes_no_lock() {
+    let (native, kernel) = world().await;
+    tally::place(&kernel, "a").await.unwrap();
+    let replica = native.replica();
+    let other = tally::open(&replica).await;
+    tally::place(&other, "b").await.unwrap();
+    other.bell.ring().await;
+    let before = (native.calls("rung_to"), native.calls("UPDATE consumer"));
+    kernel.bell.ring().await;
+    assert_eq!((native.calls("rung_to"), native.calls("UPDATE consumer")), (before.0 + 1, before.1));
+    assert!(!kernel.bell.is_due());
+    assert_eq!(sequences(&native), [2], "one ring for both");
+}
+
+#[tokio::test]
+async fn what_comes_after_the_ring_is_rung_for_however_much_others_append() {
+    let (native, kernel) = world().await;
+    let other = tally::open(&native.replica()).await;
+    for round in 0..4 {
+        tally::place(&other, &format!("other-{round}")).await.unwrap();
+        other.bell.ring().await;
+        tally::place(&kernel, &format!("own-{round}")).await.unwrap();
+        assert!(kernel.bell.is_due());
+        kernel.bell.ring().await;
+    }
+    assert_eq!(sequences(&native), [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn a_type_is_rung_for_if_one_of_those_who_care_has_not_read_its_newest() {
+    let (native, kernel) = world().await;
+    native.sql(
+        "INSERT INTO consumer (name, position, consumes) VALUES ('second', 1, '[\"OrderPlaced\"]'), ('third', 9, '[]')",
+        vec![],
+    );
+    for id in ["a", "b"] {
+        tally::place(&kernel, id).await.unwrap();
+    }
+    read(&native);
+    kernel.bell.ring().await;
+    assert_eq!(sequences(&native), [2], "the second reader has read the first of two");
+    let types: Vec<_> = native.published().into_iter().map(|(_, bell)| bell["types"].clone()).collect();
+    assert_eq!(types, [json!(["OrderPlaced"])]);
+}
+
+#[tokio::test]
 async fn a_ringer_that_is_given_up_in_the_pause_leaves_it_to_the_next() {
     let (native, kernel) = world().await;
     tally::place(&kernel, "a").await.unwrap();
