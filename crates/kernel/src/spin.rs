@@ -26,6 +26,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How each connection is set.
+const SETTINGS: [&str; 2] = [
+    // Most locks are held for less than this; what takes longer is waited for without blocking a thread (see `database`).
+    "PRAGMA busy_timeout = 8",
+    // In KiB. A burst makes an instance for each client, each with two connections; what they read is the newest end of the
+    // log and single rows, so the 2 MB that SQLite lets each of them keep would only be memory.
+    "PRAGMA cache_size = -256",
+];
+
 /// Spin, as one instance of a component sees it. What was opened is kept for the instance's life.
 #[derive(Default)]
 struct Spin {
@@ -194,10 +203,12 @@ impl Platform for Spin {
 impl Spin {
     async fn connect(&self) -> Result<sqlite::Connection, PlatformError> {
         let connection = sqlite::Connection::open_default().await.map_err(platform_error)?;
-        // Most locks are held for less than this; what takes longer is waited for without blocking a thread (see
-        // `database`). Only a libSQL server refuses this: it has no such setting.
-        if !self.on_server.load(Relaxed) && run(&connection, "PRAGMA busy_timeout = 8", vec![]).await.is_err() {
-            self.on_server.store(true, Relaxed);
+        // Only a libSQL server refuses them: it has no such settings.
+        for setting in SETTINGS {
+            if self.on_server.load(Relaxed) {
+                break;
+            }
+            self.on_server.store(run(&connection, setting, vec![]).await.is_err(), Relaxed);
         }
         Ok(connection)
     }
