@@ -57,10 +57,12 @@ impl Unread {
         all
     }
 
-    /// Leaves aside what a newer build acts on and this one does not know, with all that comes behind it. Returns its
-    /// place in the log when there is nothing before it.
+    /// Leaves aside what a newer build acts on and this one does not know, be it the type or the version of it, with all
+    /// that comes behind it. Returns its place in the log when there is nothing before it.
     pub(crate) fn stop_at_unknown(&mut self, consumes: &[EventType]) -> Option<i64> {
-        let known = |unheard: &Unheard| EventType::find(consumes, &unheard.entry.event_type).is_some();
+        let known = |Unheard { entry, .. }: &Unheard| {
+            EventType::find(consumes, &entry.event_type).is_some_and(|known| entry.version <= known.version())
+        };
         let place = self.events.iter().position(|unheard| !known(unheard))?;
         let seq = self.events.get(place).map(|unheard| unheard.entry.seq);
         self.events.truncate(place);

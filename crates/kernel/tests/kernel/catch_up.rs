@@ -338,3 +338,27 @@ async fn an_older_build_does_not_step_over_what_only_a_newer_one_knows() {
     let jump = "INSERT INTO tally_commit_v3 (unit, from_position, to_position) VALUES (0, ?1, 4) RETURNING unit";
     assert_eq!(native.sql(jump, vec![(newer - 1).into()]).len(), 0);
 }
+
+#[tokio::test]
+async fn an_older_build_stops_before_a_version_of_a_type_that_it_does_not_know() {
+    let native = Native::new();
+    let kernel = tally::open(&native).await;
+    let first = native.append("product", event("StockDecreased", "a"));
+    let newer = "INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data) \
+        SELECT id || '2', source, type, 2, 'b', time, correlation_id, causation_id, traceparent, '{\"in\":\"another form\"}' \
+        FROM event WHERE seq = ?1";
+    native.sql(newer, vec![first.into()]);
+    native.append("product", event("StockDecreased", "c"));
+    assert_eq!(kernel.catch_up().await.unwrap(), first);
+    assert_eq!(native.integer("SELECT position FROM consumer WHERE name = 'tally'"), first);
+    assert_eq!(
+        native.integer("SELECT count(*) FROM tally_dead_letter"),
+        0,
+        "it is no poison: the newer build can read it"
+    );
+    // It answers and decides about everything that this event does not concern.
+    assert_eq!(tally::taken(&kernel, "c").await, 1);
+    tally::place(&kernel, "d").await.unwrap();
+    assert!(tally::place(&kernel, "b").await.is_err(), "what it cannot read may forbid it");
+    assert_eq!(native.log_of("b"), ["StockDecreased"]);
+}
