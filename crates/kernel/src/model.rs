@@ -2,7 +2,9 @@
 //! `sql/context.sql`. Between deciding and committing, time stands still for as long as a test wants it to.
 #![allow(clippy::expect_used, reason = "only tests use it")]
 
-use crate::{Context, Entity, Recorded, RowKey, Rows, State, Trace, log, read::BATCH, rows::ChangedRow};
+use crate::{
+    Context, Entity, Recorded, RowKey, Rows, State, Trace, context::sql_name, log, read::BATCH, rows::ChangedRow, unit,
+};
 use contracts::{Event, EventType};
 use std::{collections::BTreeMap, marker::PhantomData};
 use uuid::Uuid;
@@ -41,6 +43,8 @@ pub struct Log {
     entries: Vec<Entry>,
     /// The rules by which it is appended to.
     pub rules: Rules,
+    /// Every unit of work that somebody tried to commit, in order.
+    pub tried: Vec<Tried>,
 }
 
 impl Log {
@@ -85,6 +89,35 @@ impl Unit {
     /// What will have happened.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().map(|event| &event.event)
+    }
+}
+
+impl Unit {
+    /// The same for `sql/context.sql`: the statement that commits it, and its parameter.
+    fn sql<C: Context>(&self) -> (String, String) {
+        let (subject, seen) = self.condition.clone().unzip();
+        let (from_position, to_position) = self.cursor.unzip();
+        let events = log::appended(C::NAME, C::APPENDS, &self.events).expect("types that the context appends");
+        let rows = self.rows.clone();
+        let unit = unit::Unit { subject, seen, from_position, to_position, rows, events, ..unit::Unit::default() };
+        let statement = unit::statement(&sql_name(C::NAME), C::SCHEMA_VERSION);
+        (statement, serde_json::to_string(&[unit]).expect("a unit that is JSON"))
+    }
+}
+
+/// A unit of work that somebody tried to commit.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    unit: Unit,
+    sql: fn(&Unit) -> (String, String),
+    /// Whether it was committed, or skipped.
+    pub committed: bool,
+}
+
+impl Tried {
+    /// The same for a database: the statement that commits it, and its parameter.
+    pub fn sql(&self) -> (String, String) {
+        (self.sql)(&self.unit)
     }
 }
 
@@ -206,7 +239,9 @@ impl<C: Context> Member for Model<C> {
     }
 
     fn commit(&mut self, log: &mut Log, unit: &Unit) -> bool {
-        if !self.fulfils(log, unit) {
+        let committed = self.fulfils(log, unit);
+        log.tried.push(Tried { unit: unit.clone(), sql: Unit::sql::<C>, committed });
+        if !committed {
             return false;
         }
         if let Some((_, to)) = unit.cursor {

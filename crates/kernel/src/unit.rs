@@ -46,6 +46,17 @@ impl Unit {
     }
 }
 
+/// What commits the units in a JSON array, and returns which were not skipped, by their places in it, each with the place of its
+/// last event in the log.
+pub(crate) fn statement(context: &str, version: i64) -> String {
+    format!(
+        "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
+         value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
+         value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) \
+         RETURNING unit, (SELECT seq FROM event WHERE id = events ->> '$[#-1].id')"
+    )
+}
+
 /// Commits the units of a context in one instance.
 pub(crate) struct Committer {
     statement: String,
@@ -74,13 +85,7 @@ type Place = Arc<Mutex<Option<Result<Option<Committed>, PlatformError>>>>;
 impl Committer {
     /// For the context with this SQL name and the version of its schema.
     pub(crate) fn new(context: &str, version: i64) -> Self {
-        let statement = format!(
-            "INSERT INTO {context}_commit_v{version} SELECT key, value ->> 'subject', value ->> 'seen', \
-             value ->> 'from_position', value ->> 'to_position', value ->> 'conflicts', value -> 'keys', \
-             value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) \
-             RETURNING unit, (SELECT seq FROM event WHERE id = events ->> '$[#-1].id')"
-        );
-        Self { statement, queue: Mutex::default(), committing: Gate::default() }
+        Self { statement: statement(context, version), queue: Mutex::default(), committing: Gate::default() }
     }
 
     /// Commits a unit; nothing is returned when it was skipped.

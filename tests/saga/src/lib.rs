@@ -12,10 +12,11 @@ use contracts::{
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, Recorded, State,
+    Context, Error, Kernel, Recorded, State,
     model::{Log, Member, Model, Rules, Unit},
     scenario::FRESH,
     schema,
+    testing::Native,
 };
 use marketing::Marketing;
 use order::{
@@ -24,6 +25,7 @@ use order::{
 };
 use payment::{Payments, domain::Verdict};
 use product::{Products, domain::Changes};
+use std::sync::Arc;
 
 /// What a context says of itself.
 #[derive(Clone, Debug)]
@@ -92,7 +94,22 @@ macro_rules! contexts {
             $(pub $field: Model<$context>),+
         }
 
+        /// The database of a shop in which nothing has happened yet.
+        ///
+        /// # Errors
+        /// When a context's SQL is wrong.
+        pub async fn database() -> Result<Arc<Native>, Error> {
+            let native = Native::new();
+            $(Kernel::<$context>::open(native.clone()).await?;)+
+            Ok(native)
+        }
+
         impl Shop {
+            /// Its contexts.
+            pub fn members(&self) -> [&dyn Member; CONTEXTS.len()] {
+                [$(&self.$field),+]
+            }
+
             #[allow(clippy::panic, reason = "a test names a context that there is")]
             fn member(&mut self, context: &str) -> (&mut dyn Member, &mut Log) {
                 let members: [&mut dyn Member; CONTEXTS.len()] = [$(&mut self.$field),+];

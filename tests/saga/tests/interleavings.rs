@@ -13,6 +13,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
 };
 use saga_tests::{Ask, CONTEXTS, Shop, Work, laws};
+use serde_json::{Value as Json, json};
 use std::{cell::RefCell, collections::BTreeSet};
 
 /// What happens next.
@@ -186,6 +187,58 @@ fn everything_happens_in_these_stories() {
     assert_eq!(seen.into_inner(), possible.map(|event| event.as_str()).collect());
 }
 
+/// Does in a database, by `sql/context.sql`, what was done here by the rules of the model: the first difference, if there is one.
+async fn differs(shop: &Shop) -> Result<(), String> {
+    let database = saga_tests::database().await.unwrap();
+    let same = |what: String, model: Json, sql: Json| match model == sql {
+        true => Ok(()),
+        false => Err(format!("{what}: {model} in the model, {sql} in the database")),
+    };
+    for (number, tried) in shop.log.tried.iter().enumerate() {
+        let (sql, units) = tried.sql();
+        let committed = database.sql(&sql, vec![units.clone().into()]);
+        same(format!("the {number}th unit, {units}"), json!(tried.committed), json!(!committed.is_empty()))?;
+    }
+    let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
+    let read = |sql: &str| json(database.sql(sql, vec![])[0][0].text().unwrap());
+    let log = shop.log.entries().iter().map(|entry| {
+        let event = &entry.recorded;
+        json!([event.seq, event.id, format!("/mealkit/{}", entry.source), event.event.name(), event.event.subject()])
+    });
+    let events =
+        "SELECT json_group_array(json_array(seq, id, source, type, subject)) FROM (SELECT * FROM event ORDER BY seq)";
+    same("the log".into(), log.collect(), read(events))?;
+    for member in shop.members() {
+        let (name, table) = (member.name(), member.name().replace('-', "_"));
+        let position = format!("SELECT json(position) FROM consumer WHERE name = '{name}'");
+        same(format!("where {name} is"), json!(member.position()), read(&position))?;
+        let rows = member.rows().into_iter().map(|(kind, id, version, row)| json!([kind, id, version, json(&row)]));
+        let sql = format!(
+            "SELECT json_group_array(json_array(kind, id, version, json(row))) FROM (SELECT * FROM {table}_row ORDER BY kind, id)"
+        );
+        same(format!("the rows of {name}"), rows.collect(), read(&sql))?;
+    }
+    Ok(())
+}
+
+fn differ_after(cases: u32, rules: Rules) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let config = Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let compared = runner.run(&stories(), |steps| {
+        let mut world = World::new(rules);
+        steps.into_iter().for_each(|step| world.take(step));
+        world.shop.come_to_rest(CONTEXTS);
+        runtime.block_on(differs(&world.shop)).map_err(TestCaseError::fail)
+    });
+    compared.map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_database_keeps_the_rules_of_the_model() {
+    differ_after(64, Rules::default()).unwrap();
+}
+
 // The counter-tests: what makes the laws hold, and that this file would notice.
 
 #[test]
@@ -226,4 +279,15 @@ fn without_the_versions_the_laws_break() {
 fn breaks_without(rules: Rules) {
     let broken = live_many(5_000, rules, |_| {}).expect_err("some story breaks a law");
     println!("{rules:?}: {broken}");
+}
+
+#[test]
+fn a_model_with_other_rules_than_the_database_is_noticed() {
+    let kept = Rules::default();
+    for other in
+        [Rules { condition: false, ..kept }, Rules { cursor: false, ..kept }, Rules { versions: false, ..kept }]
+    {
+        let difference = differ_after(1_000, other).expect_err("some story is told otherwise by the database");
+        println!("{other:?}: {difference}");
+    }
 }
