@@ -10,7 +10,7 @@ use customer_center::{
     MyPages,
     domain::{Entry, MyPage},
 };
-use kernel::{Context, scenario::Scenario};
+use kernel::{Context, testing::scenario::Scenario};
 
 /// The page after these events.
 fn page<const N: usize>(events: [Event; N]) -> MyPage {

@@ -8,7 +8,7 @@ use delivery::{
     Deliveries,
     domain::{Command, Refusal, Status},
 };
-use kernel::scenario::{FRESH, Scenario};
+use kernel::testing::scenario::{FRESH, Scenario};
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Deliveries> {
     Scenario::given(events)

@@ -1,6 +1,6 @@
 //! The dead letters of all contexts in one list. Each context keeps its own; the journal passes on what is wanted of them.
 
-use crate::{contexts::Contexts, http::Journal};
+use crate::{contexts::Contexts, journal::Journal};
 use ::http::Method;
 use axum::{
     body::Bytes,

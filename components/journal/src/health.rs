@@ -1,6 +1,6 @@
 //! Health, as Kubernetes asks for it: live, and ready for traffic.
 
-use crate::http::Journal;
+use crate::journal::Journal;
 use axum::extract::State;
 use futures::future::join;
 use kernel::{

@@ -1,6 +1,6 @@
 //! Routes -> queries and bells.
 
-use crate::{contexts::Contexts, dead_letters, events::CloudEvent, health, metrics};
+use crate::{dead_letters, events::CloudEvent, health, journal::Journal, metrics};
 use ::http::StatusCode;
 use axum::{
     Router,
@@ -9,43 +9,18 @@ use axum::{
     routing::{get, post},
 };
 use kernel::{
-    Error, Log,
+    Error,
     http::{Answer, FieldError, Page, Problem, Query},
     platform::Platform,
 };
 use serde_json::{Map, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// How often `/catch-up` goes round: what one context appends, another has to hear.
 const ROUNDS: usize = 20;
 
-/// What the routes work on.
-pub struct Journal {
-    /// The world around it.
-    pub platform: Arc<dyn Platform>,
-    pub contexts: Contexts,
-    log: Mutex<Option<Arc<Log>>>,
-}
-
-impl Journal {
-    /// The log, opened when it is first needed: liveness does not depend on it.
-    ///
-    /// # Errors
-    /// When it cannot be opened; the next one who needs it tries again.
-    pub async fn log(&self) -> Result<Arc<Log>, Error> {
-        if let Some(log) = self.log.lock().ok().and_then(|log| log.clone()) {
-            return Ok(log);
-        }
-        let log = Arc::new(Log::open(self.platform.clone()).await?);
-        if let Ok(mut kept) = self.log.lock() {
-            *kept = Some(log.clone());
-        }
-        Ok(log)
-    }
-}
-
 pub async fn routes(platform: Arc<dyn Platform>) -> Router {
-    let journal = Journal { contexts: Contexts::find(platform.clone()).await, platform, log: Mutex::default() };
+    let journal = Journal::new(platform).await;
     Router::new()
         .route("/", get(index))
         .route("/events", get(events))

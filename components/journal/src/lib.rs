@@ -6,6 +6,7 @@ mod dead_letters;
 mod events;
 mod health;
 pub mod http;
+mod journal;
 mod metrics;
 
 kernel::component!("journal", http::routes);

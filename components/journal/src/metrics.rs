@@ -1,6 +1,6 @@
 //! `GET /metrics`: the figures of all contexts as Prometheus reads them. The contexts say them; nobody reads their tables.
 
-use crate::http::Journal;
+use crate::journal::Journal;
 use axum::extract::State;
 use kernel::{
     http::{Answer, Problem},

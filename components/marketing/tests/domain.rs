@@ -4,7 +4,7 @@ use contracts::{
     DeliveryCancelled, DeliveryCompleted, Event, Notified, OutOfStock, PaymentCancelled, PaymentCompleted, Recipient,
     samples::*,
 };
-use kernel::scenario::{FRESH, Scenario};
+use kernel::testing::scenario::{FRESH, Scenario};
 use marketing::Marketing;
 
 fn seller() -> Recipient {

@@ -4,7 +4,7 @@ use contracts::{
     DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, OrderCancelled, OrderPlaced, OrderRejected,
     OutOfStock, PaymentCompleted, PaymentDeclined, ProductModified, ProductRegistered, samples::*,
 };
-use kernel::scenario::Scenario;
+use kernel::testing::scenario::Scenario;
 use order::{
     Orders,
     domain::{Command, OUT_OF_STOCK, PAYMENT_UNAVAILABLE, Placement, Refusal, Status},

@@ -4,7 +4,7 @@ use contracts::{
     Event, OrderCancelled, OrderPlaced, OrderRejected, PaymentCancelled, PaymentCompleted, PaymentDeclined,
     ids::PaymentId, samples::*,
 };
-use kernel::scenario::Scenario;
+use kernel::testing::scenario::Scenario;
 use payment::{
     Payments,
     domain::{self, Charge, Command, Refusal, Status, Verdict},

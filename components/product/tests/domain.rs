@@ -5,7 +5,7 @@ use contracts::{
     Event, OutOfStock, PaymentCancelled, PaymentCompleted, ProductModified, ProductRegistered, StockDecreased,
     StockRestored, samples::*,
 };
-use kernel::scenario::{Outcome, Scenario};
+use kernel::testing::scenario::{Outcome, Scenario};
 use product::{
     Products,
     domain::{Changes, Command, Refusal},

@@ -21,13 +21,9 @@ mod log;
 pub mod log_line;
 pub mod metrics;
 mod migration;
-#[cfg(feature = "testing")]
-pub mod model;
 pub mod platform;
 mod read;
 mod rows;
-#[cfg(feature = "testing")]
-pub mod scenario;
 #[cfg(target_family = "wasm")]
 pub mod spin;
 #[cfg(feature = "testing")]

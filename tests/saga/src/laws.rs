@@ -8,7 +8,7 @@ use contracts::{
 };
 use customer_center::{MyPages, domain::MyPage};
 use delivery::domain::{Delivery, Status as DeliveryStatus};
-use kernel::{Context, Decider, Recorded, model::Member};
+use kernel::{Context, Decider, Recorded, testing::model::Member};
 use marketing::Marketing;
 use order::domain::{Order, Status as OrderStatus};
 use payment::domain::{Payment, Status as PaymentStatus};

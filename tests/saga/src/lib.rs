@@ -1,4 +1,4 @@
-//! The whole shop without I/O: the contexts' own decisions and policies on a log in memory ([`kernel::model`]).
+//! The whole shop without I/O: the contexts' own decisions and policies on a log in memory ([`kernel::testing::model`]).
 //!
 //! Everything that takes time in the real shop is a step of its own here, which a test takes when it wants to: deciding
 //! on a command, reading a piece of the log, committing what came of it, or losing it in a crash.
@@ -12,11 +12,10 @@ use contracts::{
 use customer_center::MyPages;
 use delivery::Deliveries;
 use kernel::{
-    Context, Error, Kernel, Recorded, State,
-    model::{Log, Member, Model, Rules, Unit},
-    scenario::FRESH,
-    schema,
+    Context, Error, Kernel, Recorded, State, schema,
     testing::Native,
+    testing::model::{Log, Member, Model, Rules, Unit},
+    testing::scenario::FRESH,
 };
 use marketing::Marketing;
 use order::{

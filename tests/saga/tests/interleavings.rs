@@ -6,7 +6,7 @@ use contracts::{
     Event, EventType,
     ids::{OrderId, ProductId},
 };
-use kernel::model::Rules;
+use kernel::testing::model::Rules;
 use order::domain::{Order, Status};
 use proptest::{
     prelude::*,

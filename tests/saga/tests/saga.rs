@@ -7,7 +7,7 @@ use contracts::{
     saga::{Compensation, FAILURES, STEPS, Step},
     samples,
 };
-use kernel::model::Entry;
+use kernel::testing::model::Entry;
 use order::domain::{Order, Status};
 use product::domain::Product;
 use saga_tests::{About, Ask, CONTEXTS, Shop, contexts, laws, recorded};

@@ -1,23 +1,14 @@
-//! A stand-in for Spin, in this process: real SQLite in a file, everything else from memory.
-//!
-//! A [`Native`] is what one instance of a component sees; [`Native::replica`] is another instance in the same world:
-//! the same database, key-value store, network and clock. An [`App`] is a context at work on it, with its routes.
-//!
-//! Every call to the platform has a name, by which tests make it fail, hold it, or find it again: a statement's is its
-//! SQL, the others' are `POST http://…`, `PUBLISH channel`, `GET key` and `SET key`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "only tests use it")]
+//! One instance's view of a world that several instances may share.
 
+use super::{DEADLINE, app, fault::Hook};
 use crate::{
-    Context, Kernel, Trace,
-    http::layer,
-    log,
+    Trace, log,
     platform::{Platform, PlatformError, Row, Value, timestamp},
 };
 use axum::{Router, body::Bytes};
 use contracts::{Event, EventType};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
 use rusqlite::{Connection, config::DbConfig, types};
 use serde_json::{Value as Json, json};
 use std::{
@@ -25,10 +16,6 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
-use tokio::{sync::Semaphore, task::yield_now, time::timeout};
-
-/// How long a test waits for what should happen at once.
-pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What all instances share.
 struct World {
@@ -49,53 +36,9 @@ pub struct Native {
     beside: Mutex<Option<Connection>>,
     variables: Mutex<BTreeMap<String, String>>,
     patience: Mutex<Duration>,
-    hooks: Mutex<Vec<Hook>>,
-    calls: Mutex<Vec<String>>,
+    pub(super) hooks: Mutex<Vec<Hook>>,
+    pub(super) calls: Mutex<Vec<String>>,
 }
-
-/// What a test has in mind for a call.
-struct Hook {
-    text: String,
-    skip: usize,
-    times: usize,
-    deed: Deed,
-}
-
-#[derive(Clone)]
-enum Deed {
-    /// It fails, and nothing is done.
-    Fail(String),
-    /// It is done, but the answer is lost.
-    Lose(String),
-    /// It waits.
-    Hold(Arc<Hold>),
-    /// It is done, and its answer waits.
-    HoldAnswer(Arc<Hold>),
-}
-
-/// A call that waits for the test.
-pub struct Hold {
-    here: Semaphore,
-    go: Semaphore,
-}
-
-impl Hold {
-    /// Waits until the call has come here.
-    pub async fn reached(&self) {
-        timeout(DEADLINE, self.here.acquire()).await.expect("nobody made the call").unwrap().forget();
-    }
-
-    /// Lets the call go on.
-    pub fn release(&self) {
-        self.go.add_permits(1);
-    }
-
-    async fn wait(&self) {
-        self.here.add_permits(1);
-        self.go.acquire().await.unwrap().forget();
-    }
-}
-
 impl Native {
     /// An instance in a world of its own.
     pub fn new() -> Arc<Self> {
@@ -154,62 +97,6 @@ impl Native {
     /// Puts routes behind a base URL such as `http://payment.spin.internal`. Who calls another one gets an error.
     pub fn route(&self, base: &str, routes: Router) {
         self.world.network.lock().unwrap().insert(base.into(), routes);
-    }
-
-    /// The next call with this text in its name fails with this message, and nothing of it is done.
-    pub fn fail(&self, text: &str, message: &str) {
-        self.fail_nth(1, text, message);
-    }
-
-    /// The n-th call from now with this text in its name fails.
-    pub fn fail_nth(&self, n: usize, text: &str, message: &str) {
-        self.hook(text, n - 1, 1, Deed::Fail(message.into()));
-    }
-
-    /// All calls with this text in their names fail, until [`heal`](Self::heal).
-    pub fn fail_always(&self, text: &str, message: &str) {
-        self.hook(text, 0, usize::MAX, Deed::Fail(message.into()));
-    }
-
-    /// The next call with this text in its name is done, but its answer is lost: it fails with this message.
-    pub fn lose_answer(&self, text: &str, message: &str) {
-        self.hook(text, 0, 1, Deed::Lose(message.into()));
-    }
-
-    /// The next call with this text in its name waits until it is released.
-    pub fn hold(&self, text: &str) -> Arc<Hold> {
-        self.hold_as(text, Deed::Hold)
-    }
-
-    /// The answer to the next call with this text in its name waits until it is released.
-    pub fn hold_answer(&self, text: &str) -> Arc<Hold> {
-        self.hold_as(text, Deed::HoldAnswer)
-    }
-
-    fn hold_as(&self, text: &str, deed: fn(Arc<Hold>) -> Deed) -> Arc<Hold> {
-        let hold = Arc::new(Hold { here: Semaphore::new(0), go: Semaphore::new(0) });
-        self.hook(text, 0, 1, deed(hold.clone()));
-        hold
-    }
-
-    /// From now on all goes well.
-    pub fn heal(&self) {
-        self.hooks.lock().unwrap().clear();
-    }
-
-    fn hook(&self, text: &str, skip: usize, times: usize, deed: Deed) {
-        self.hooks.lock().unwrap().push(Hook { text: text.into(), skip, times, deed });
-    }
-
-    fn deed(&self, call: &str) -> Option<Deed> {
-        let mut hooks = self.hooks.lock().unwrap();
-        let hook = hooks.iter_mut().find(|hook| hook.times > 0 && call.contains(&hook.text))?;
-        if hook.skip > 0 {
-            hook.skip -= 1;
-            return None;
-        }
-        hook.times -= 1;
-        Some(hook.deed.clone())
     }
 
     /// How many calls with this text in their names this instance has made.
@@ -326,27 +213,6 @@ impl Native {
         connection.busy_timeout(DEADLINE).unwrap();
         connection
     }
-
-    async fn named<T>(&self, call: String, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-        // A call to the host is where the other requests of an instance get their turn.
-        yield_now().await;
-        let deed = self.deed(&call);
-        self.calls.lock().unwrap().push(call);
-        match deed {
-            Some(Deed::Fail(message)) => return Err(message),
-            Some(Deed::Lose(message)) => return act.await.and(Err(message)),
-            Some(Deed::Hold(hold)) => hold.wait().await,
-            Some(Deed::HoldAnswer(hold)) => {
-                let done = act.await;
-                hold.wait().await;
-                return done;
-            }
-            None => {}
-        }
-        let done = act.await;
-        yield_now().await;
-        done
-    }
 }
 
 /// Runs the first statement of a string, to its end.
@@ -405,7 +271,7 @@ impl Platform for Native {
             let base = format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
             let routes = self.world.network.lock().unwrap().get(&base).cloned();
             let routes = routes.ok_or_else(|| format!("DnsError: there is no {base}"))?;
-            Ok(answer(routes, request).await)
+            Ok(app::answer(routes, request).await)
         }))
     }
 
@@ -449,128 +315,4 @@ impl Platform for Native {
     fn now(&self) -> SystemTime {
         *self.world.now.lock().unwrap()
     }
-}
-
-/// A context at work in one instance, with its routes.
-pub struct App<C: Context> {
-    pub kernel: Arc<Kernel<C>>,
-    /// The routes, the internal ones included.
-    pub router: Router,
-}
-
-impl<C: Context> App<C> {
-    /// Opens the context on a platform.
-    pub async fn open(native: &Arc<Native>, routes: fn(Arc<Kernel<C>>) -> Router) -> Self {
-        let kernel = Kernel::<C>::open(native.clone()).await.unwrap();
-        let router = layer::context(&kernel, routes(kernel.clone()));
-        Self { kernel, router }
-    }
-
-    /// Calls a route, and rings the bell if there is something to ring for, as an instance on Spin does.
-    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Json>) -> Reply {
-        let reply = call(&self.router, method, path, headers, body).await;
-        if self.kernel.bell.is_due() {
-            self.kernel.bell.ring_now().await;
-        }
-        reply
-    }
-
-    pub async fn get(&self, path: &str) -> Reply {
-        self.call("GET", path, &[], None).await
-    }
-
-    /// POSTs a JSON body.
-    pub async fn post(&self, path: &str, body: Json) -> Reply {
-        self.call("POST", path, &[], Some(body)).await
-    }
-
-    /// POSTs a JSON body with an idempotency key.
-    pub async fn post_once(&self, key: &str, path: &str, body: Json) -> Reply {
-        self.call("POST", path, &[("idempotency-key", key)], Some(body)).await
-    }
-}
-
-/// What a route answered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    /// The body; null when there is none.
-    pub body: Json,
-}
-
-impl Reply {
-    /// A header; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// A text in the body; empty when there is none.
-    pub fn text(&self, pointer: &str) -> &str {
-        self.body.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
-    }
-
-    pub fn items(&self) -> &[Json] {
-        self.body.get("items").and_then(Json::as_array).unwrap()
-    }
-
-    /// Asserts that this is a problem of this status and kind, with everything that a problem has (RFC 9457).
-    #[track_caller]
-    pub fn assert_problem(&self, status: u16, kind: &str) {
-        assert_eq!((self.status, self.text("/type")), (status, format!("/problems/{kind}").as_str()), "{self:?}");
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(self.body.get("status"), Some(&json!(status)), "{self:?}");
-        assert!(!self.text("/title").is_empty() && !self.text("/detail").is_empty(), "{self:?}");
-        assert_eq!(self.text("/correlation_id"), self.header("x-correlation-id"), "{self:?}");
-        assert!(!self.header("x-correlation-id").is_empty());
-    }
-}
-
-/// Calls a route as Spin would.
-pub async fn call(routes: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Json>) -> Reply {
-    let mut request = Request::builder().method(method).uri(path);
-    if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
-        request = request.header("content-type", "application/json");
-    }
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let answer = answer(routes.clone(), request.body(body.into()).unwrap()).await;
-    let (parts, body) = answer.into_parts();
-    let body = match serde_json::from_slice(&body) {
-        _ if body.is_empty() => Json::Null,
-        Ok(json) => json,
-        // A text.
-        Err(_) => String::from_utf8(body.to_vec()).unwrap().into(),
-    };
-    Reply { status: parts.status.as_u16(), headers: parts.headers, body }
-}
-
-async fn answer(routes: Router, request: Request<Bytes>) -> Response<Bytes> {
-    let answer = layer::serve("test", routes, request.map(Full::new)).await;
-    let (parts, body) = answer.into_parts();
-    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
-}
-
-/// An event of this type about this order (for the catalogue: about product `kit-1`), for tests that do not care what
-/// else is in it.
-pub fn event(event_type: &str, order_id: &str) -> Event {
-    event_with(event_type, order_id, json!({}))
-}
-
-/// The same, with some of its data.
-pub fn event_with(event_type: &str, order_id: &str, data: Json) -> Event {
-    // Every event finds its fields in here; what it does not have it leaves aside.
-    let mut all = json!({
-        "order_id": order_id, "product_id": "kit-1", "member_id": "member-1", "seller_id": "seller-1",
-        "payment_id": format!("payment-{order_id}"), "delivery_id": format!("delivery-{order_id}"),
-        "notification_id": format!("notification-{order_id}"), "product_name": "Bibimbap", "name": "Bibimbap",
-        "description": null, "image_url": null, "price": 12_000, "unit_price": 12_000, "quantity": 2, "stock": 8,
-        "amount": 24_000, "address": "1 Sejong-daero, Seoul", "card": "**** 1111", "card_owner": "Kim Mina",
-        "approval_number": "a-1", "reason": "because", "event_type": "PaymentCompleted", "message": "Hello.",
-        "recipient": {"kind": "member", "id": "member-1"}, "context": "product", "sequence": 1,
-    });
-    all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
-    EventType::find(EventType::ALL, event_type).unwrap().read(1, &all.to_string()).unwrap()
 }
