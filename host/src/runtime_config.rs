@@ -26,7 +26,7 @@ pub enum Location {
     File(PathBuf),
     /// A libSQL server.
     LibSql {
-        /// `http://…` or `https://…`
+        /// `http://…`
         url: String,
         /// What the server knows us by; anything, if it asks for none.
         token: String,
@@ -107,10 +107,7 @@ impl Backend {
             "spin" => self.file(base).map(Location::File),
             "libsql" => {
                 let LibSql { url, token } = self.options.try_into()?;
-                ensure!(
-                    url.starts_with("http://") || url.starts_with("https://"),
-                    "libSQL is reached over http:// or https:// only, not at `{url}`"
-                );
+                ensure!(url.starts_with("http://"), "this host reaches libSQL over http:// only, not at `{url}`");
                 Ok(Location::LibSql { url, token })
             }
             other => bail!("this host doesn't do the type `{other}`, only `spin` and `libsql`"),
@@ -162,6 +159,7 @@ mod tests {
         for (toml, named) in [
             ("[key_value_store.default]\ntype = \"redis\"\nurl = \"redis://x\"", "`redis`"),
             ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"libsql://x\"\ntoken = \"x\"", "`libsql://x`"),
+            ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"https://x\"\ntoken = \"x\"", "`https://x`"),
             ("[sqlite_database.default]\ntype = \"libsql\"\nurl = \"http://x\"", "`token`"),
             ("[sqlite_database.default]\ntype = \"postgres\"", "`postgres`"),
             ("[key_value_store.default]\ntype = \"libsql\"", "`libsql`"),

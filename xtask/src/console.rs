@@ -1,10 +1,21 @@
 //! What the commands say.
 
-use std::{fmt::Display, io::Write, time::Duration};
+use std::{env, fmt::Display, io::Write, time::Duration};
+
+use anyhow::{Result, bail};
 
 /// Says a line, on the error stream: the output is for results. A console that was closed is no reason to stop.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says what is left out for want of a program. In CI nothing may be.
+pub fn leave_out(what: impl Display) -> Result<()> {
+    if env::var("CI").is_ok_and(|ci| ci == "true") {
+        bail!("{what}");
+    }
+    say(what);
+    Ok(())
 }
 
 /// Prints a line of a result.

@@ -1,5 +1,6 @@
 //! A libSQL server instead of a file, reached as Spin reaches it: with the same crate.
 
+use hyper_014::client::HttpConnector;
 use libsql::Builder;
 
 use super::{io, statement::Sender};
@@ -7,7 +8,9 @@ use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
 /// A connection of its own. It asks the server nothing yet.
 pub async fn connect(url: String, token: String) -> Result<libsql::Connection, Error> {
-    let database = Builder::new_remote(url, token).build().await;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let database = Builder::new_remote(url, token).connector(connector).build().await;
     database.and_then(|database| database.connect()).map_err(|_| Error::InvalidConnection)
 }
 
