@@ -60,6 +60,14 @@ macro_rules! events {
                 }
             }
 
+            /// Its type. Whoever asks carries the code of all types; who only wants the name asks for that.
+            pub fn event_type(&self) -> EventType {
+                match self {
+                    $(Event::$of_order(_) => $of_order::TYPE,)+
+                    $(Event::$of_product(_) => $of_product::TYPE,)+
+                }
+            }
+
             /// Whether events of this type are about an order.
             pub fn is_about_an_order(name: &str) -> bool {
                 [$(stringify!($of_order),)+].contains(&name)

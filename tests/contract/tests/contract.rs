@@ -48,7 +48,8 @@ fn compare(file: &str, today: &Facts, for_whom: impl Fn(&str) -> String, may_wai
 
 fn readers_of(fact: &str) -> String {
     let event = fact.split(' ').next().unwrap_or_default();
-    let readers = saga_tests::contexts().into_iter().filter(|it| it.consumes.contains(&event)).map(|it| it.name);
+    let reads = |it: &saga_tests::About| EventType::find(it.consumes, event).is_some();
+    let readers = saga_tests::contexts().into_iter().filter(reads).map(|it| it.name);
     let readers: BTreeSet<_> = readers.collect();
     let readers: Vec<_> = readers.into_iter().chain(["whoever follows /events", "every log that holds it"]).collect();
     readers.join(", ")

@@ -2,7 +2,8 @@
 
 use crate::Shop;
 use contracts::{
-    Event,
+    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled, OrderPlaced,
+    OrderRejected, OutOfStock, PaymentCancelled, PaymentCompleted, PaymentDeclined, StockDecreased, StockRestored,
     ids::{OrderId, ProductId},
     saga,
 };
@@ -19,15 +20,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Broken = String;
 
 /// Of each of these, one at most ever happens to an order.
-const ONE_OF: &[&[&str]] = &[
-    &["OrderPlaced"],
-    &["OrderRejected", "OrderCancelled", "DeliveryCompleted"],
-    &["PaymentCompleted", "PaymentDeclined"],
-    &["PaymentCancelled"],
-    &["StockDecreased", "OutOfStock"],
-    &["StockRestored"],
-    &["DeliveryRequested"],
-    &["DeliveryCompleted", "DeliveryCancelled"],
+const ONE_OF: &[&[EventType]] = &[
+    &[OrderPlaced::TYPE],
+    &[OrderRejected::TYPE, OrderCancelled::TYPE, DeliveryCompleted::TYPE],
+    &[PaymentCompleted::TYPE, PaymentDeclined::TYPE],
+    &[PaymentCancelled::TYPE],
+    &[StockDecreased::TYPE, OutOfStock::TYPE],
+    &[StockRestored::TYPE],
+    &[DeliveryRequested::TYPE],
+    &[DeliveryCompleted::TYPE, DeliveryCancelled::TYPE],
 ];
 
 /// What holds at every moment.
@@ -86,19 +87,21 @@ fn orders(shop: &Shop) -> BTreeSet<OrderId> {
 /// An order is placed once, charged once and given back once, and never both delivered and cancelled; and nothing is
 /// undone that was not done.
 fn happens_once(shop: &Shop, order: &OrderId) -> Result<(), Broken> {
-    let types: Vec<_> = shop.story(order).map(Event::name).collect();
-    let count = |wanted: &[&str]| types.iter().filter(|name| wanted.contains(name)).count();
+    let types: Vec<_> = shop.story(order).map(Event::event_type).collect();
+    let count = |wanted: &[EventType]| types.iter().filter(|event| wanted.contains(event)).count();
     for wanted in ONE_OF {
         law(count(wanted) <= 1, || format!("{order}: more than one of {wanted:?} in {types:?}"))?;
     }
     for step in saga::STEPS {
         if let Some(undo) = step.compensation
-            && undo.event != "OrderCancelled"
+            && undo.event != OrderCancelled::TYPE
         {
             law(count(&[undo.event]) <= count(&[step.event]), || format!("{order}: {} of nothing", undo.event))?;
         }
     }
-    law(count(&["DeliveryCompleted"]) <= count(&["StockDecreased"]), || format!("{order}: delivered without its kits"))
+    law(count(&[DeliveryCompleted::TYPE]) <= count(&[StockDecreased::TYPE]), || {
+        format!("{order}: delivered without its kits")
+    })
 }
 
 /// The stock goes from event to event without a gap, is never negative, and product has it in its row. A change of name

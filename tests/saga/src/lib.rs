@@ -6,7 +6,7 @@
 pub mod laws;
 
 use contracts::{
-    Event, OrderPlaced, ProductRegistered,
+    Event, EventType, OrderPlaced, ProductRegistered,
     ids::{OrderId, ProductId},
 };
 use customer_center::MyPages;
@@ -32,9 +32,9 @@ pub struct About {
     /// Its name.
     pub name: &'static str,
     /// The events that it reads.
-    pub consumes: Vec<&'static str>,
+    pub consumes: &'static [EventType],
     /// The events that it appends.
-    pub appends: Vec<&'static str>,
+    pub appends: &'static [EventType],
     /// Whether something follows from an event that it reads before it knows anything else.
     pub acts_on: fn(&Recorded) -> bool,
     /// The ids of the rows that an event changes, where that goes by its subject.
@@ -49,8 +49,8 @@ impl About {
     fn of<C: Context>() -> Self {
         Self {
             name: C::NAME,
-            consumes: C::CONSUMES.iter().map(|event_type| event_type.as_str()).collect(),
-            appends: C::APPENDS.iter().map(|event_type| event_type.as_str()).collect(),
+            consumes: C::CONSUMES,
+            appends: C::APPENDS,
             acts_on: |event| C::whenever(event, FRESH).is_some(),
             rows: C::BY_SUBJECT.then_some(|event| {
                 let rows = C::concerns(event).map(|key| C::State::rows(&key));

@@ -68,7 +68,7 @@ proptest! {
 fn what_is_folded_concerns_its_subject_only() {
     const { assert!(!product::Products::BY_SUBJECT && !marketing::Marketing::BY_SUBJECT, "they cannot") };
     for About { name, consumes, rows, .. } in contexts() {
-        let consumed = samples::all().into_iter().filter(|event| consumes.contains(&event.name()));
+        let consumed = samples::all().into_iter().filter(|event| consumes.contains(&event.event_type()));
         let Some(rows) = rows else { continue };
         for event in consumed {
             let rows = rows(&recorded(event.clone()));

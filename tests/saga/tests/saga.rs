@@ -35,11 +35,11 @@ fn shop_after(steps: &[Step]) -> Shop {
 /// What is asked for over HTTP to take a step.
 fn request(step: &Step) -> Ask {
     let order = samples::order_id();
-    match step.event {
-        "OrderPlaced" => Ask::Place { order, product: samples::product_id(), quantity: 2 },
-        "PaymentCompleted" => Ask::Charge { order, approved: true },
-        "DeliveryCompleted" => Ask::Complete { order },
-        other => panic!("nobody asks for {other} over HTTP"),
+    match samples::of(step.event) {
+        Event::OrderPlaced(_) => Ask::Place { order, product: samples::product_id(), quantity: 2 },
+        Event::PaymentCompleted(_) => Ask::Charge { order, approved: true },
+        Event::DeliveryCompleted(_) => Ask::Complete { order },
+        other => panic!("nobody asks for {} over HTTP", other.name()),
     }
 }
 
@@ -61,24 +61,23 @@ fn catch_up(shop: &mut Shop, context: &'static str) -> Vec<Entry> {
 }
 
 /// What a context appends when this happens all of a sudden.
-fn hear(shop: &mut Shop, context: &'static str, event: &str) -> Vec<Entry> {
+fn hear(shop: &mut Shop, context: &'static str, event: EventType) -> Vec<Entry> {
     shop.catch_up(context);
-    shop.log.forge(source_of(event), sample(event));
+    shop.log.forge(source_of(event), samples::of(event));
     catch_up(shop, context)
 }
 
-fn sample(event_type: &str) -> Event {
-    samples::of(EventType::find(EventType::ALL, event_type).unwrap())
-}
+/// No events.
+const NOTHING: [EventType; 0] = [];
 
-fn types(entries: &[Entry]) -> Vec<&'static str> {
-    entries.iter().map(|entry| entry.recorded.event.name()).collect()
+fn types(entries: &[Entry]) -> Vec<EventType> {
+    entries.iter().map(|entry| entry.recorded.event.event_type()).collect()
 }
 
 /// The type of the event that caused this one; none, if a request did.
-fn cause(shop: &Shop, entry: &Entry) -> Option<&'static str> {
+fn cause(shop: &Shop, entry: &Entry) -> Option<EventType> {
     let cause = shop.log.entries().iter().find(|it| it.recorded.id == entry.recorded.causation_id);
-    cause.map(|cause| cause.recorded.event.name())
+    cause.map(|cause| cause.recorded.event.event_type())
 }
 
 /// Every step with those before it.
@@ -93,7 +92,7 @@ fn undoable() -> &'static [Step] {
 }
 
 /// Every compensation, with its context and each of the events that set it off.
-fn compensations() -> impl Iterator<Item = (&'static str, Compensation, &'static str)> {
+fn compensations() -> impl Iterator<Item = (&'static str, Compensation, EventType)> {
     let compensations = STEPS.iter().filter_map(|step| Some((step.context, step.compensation?)));
     compensations.flat_map(|(context, undo)| undo.whenever.iter().map(move |event| (context, undo, *event)))
 }
@@ -165,8 +164,8 @@ fn every_compensation_is_what_its_context_does() {
 fn every_failure_closes_the_order() {
     for (failure, closed) in FAILURES {
         let mut shop = shop_after(&STEPS[..1]);
-        assert_eq!(types(&hear(&mut shop, "order", failure)), [*closed]);
-        assert!(STEPS.iter().any(|step| step.or_else == Some(failure)), "{failure} is a step's failure");
+        assert_eq!(types(&hear(&mut shop, "order", *failure)), [*closed]);
+        assert!(STEPS.iter().any(|step| step.or_else == Some(*failure)), "{failure} is a step's failure");
     }
     for failure in STEPS.iter().filter_map(|step| step.or_else) {
         assert!(FAILURES.iter().any(|(known, _)| *known == failure), "{failure} has its line in FAILURES");
@@ -175,9 +174,9 @@ fn every_failure_closes_the_order() {
 
 #[test]
 fn no_context_does_more_than_stands_in_the_table() {
-    fn acts_on(context: &About) -> BTreeSet<(&'static str, &'static str)> {
-        let consumed = context.consumes.iter().filter(|name| (context.acts_on)(&recorded(sample(name))));
-        consumed.map(|name| (context.name, *name)).collect()
+    fn acts_on(context: &About) -> BTreeSet<(&'static str, EventType)> {
+        let consumed = context.consumes.iter().filter(|event| (context.acts_on)(&recorded(samples::of(**event))));
+        consumed.map(|event| (context.name, *event)).collect()
     }
     let (actors, onlookers): (Vec<_>, Vec<_>) = contexts().into_iter().partition(|it| has_a_step(it.name));
     let steps = STEPS.iter().flat_map(|step| step.whenever.iter().map(|event| (step.context, *event)));
@@ -202,7 +201,7 @@ fn a_step_that_is_asked_for_twice_is_taken_once() {
         let head = shop.log.head();
         // Refused or granted without effect: nothing more happens.
         let _ = shop.ask(&request(step));
-        assert_eq!(types(shop.log.after(head)), [""; 0], "{step:?}");
+        assert_eq!(types(shop.log.after(head)), NOTHING, "{step:?}");
     }
 }
 
@@ -212,7 +211,7 @@ fn a_step_that_is_heard_of_twice_is_taken_once() {
         for trigger in step.whenever {
             let mut shop = shop_after(before);
             take(&mut shop, step);
-            assert_eq!(types(&hear(&mut shop, step.context, trigger)), [""; 0], "{step:?}");
+            assert_eq!(types(&hear(&mut shop, step.context, *trigger)), NOTHING, "{step:?}");
         }
     }
 }
@@ -239,7 +238,7 @@ fn a_compensation_that_is_heard_of_twice_is_done_once() {
     for (context, undo, trigger) in compensations() {
         let mut shop = shop_after(undoable());
         assert_eq!(types(&hear(&mut shop, context, trigger)), [undo.event]);
-        assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
+        assert_eq!(types(&hear(&mut shop, context, trigger)), NOTHING, "{context}, whenever {trigger}");
     }
 }
 
@@ -249,7 +248,7 @@ fn every_compensation_may_be_heard_of_again_after_all_is_undone() {
         let mut shop = shop_after(undoable());
         shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
         shop.come_to_rest(CONTEXTS);
-        assert_eq!(types(&hear(&mut shop, context, trigger)), [""; 0], "{context}, whenever {trigger}");
+        assert_eq!(types(&hear(&mut shop, context, trigger)), NOTHING, "{context}, whenever {trigger}");
     }
 }
 
@@ -288,7 +287,7 @@ fn what_was_taken_twice_is_undone_once() {
                 if step.whenever.is_empty() {
                     let _ = shop.ask(&request(step));
                 } else {
-                    assert_eq!(types(&catch_up(&mut shop, step.context)), [""; 0], "{step:?}");
+                    assert_eq!(types(&catch_up(&mut shop, step.context)), NOTHING, "{step:?}");
                 }
             }
             shop.ask(&Ask::Cancel { order: samples::order_id() }).unwrap();
@@ -393,14 +392,14 @@ fn after_the_pivot_nothing_is_undone() {
 
 // Who appends what
 
-fn source_of(event_type: &str) -> &'static str {
+fn source_of(event_type: EventType) -> &'static str {
     contexts().iter().find(|it| it.appends.contains(&event_type)).unwrap().name
 }
 
 #[test]
 fn every_event_is_appended_by_exactly_one_context() {
     for event in EventType::ALL {
-        let sources = contexts().iter().filter(|it| it.appends.contains(&event.as_str())).count();
+        let sources = contexts().iter().filter(|it| it.appends.contains(event)).count();
         assert_eq!(sources, usize::from(!Event::OF_ANY_CONTEXT.contains(event)), "{event}");
     }
 }
@@ -408,8 +407,8 @@ fn every_event_is_appended_by_exactly_one_context() {
 #[test]
 fn contexts_read_and_append_only_what_there_is_and_nobody_reads_what_it_appends() {
     for About { name, consumes, appends, .. } in contexts() {
-        for event in consumes.iter().chain(&appends) {
-            assert!(EventType::find(EventType::ALL, event).is_some(), "{name} knows {event}, which does not exist");
+        for event in consumes.iter().chain(appends) {
+            assert!(EventType::ALL.contains(event), "{name} knows {event}, which is in no list");
         }
         assert!(!consumes.iter().any(|event| appends.contains(event)), "{name}");
     }
