@@ -1,11 +1,11 @@
-//! What my page shows of an order. Pure, and nothing but `evolve`: a read model decides nothing.
+//! What my page shows of an order. Pure, and nothing but `evolve`: a read model decides nothing, and has no policy.
 
 use crate::{MyPages, Rebuild};
 use contracts::{
-    Event,
+    Event, EventType,
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::{Decider, Recorded};
+use kernel::{Context, Decider, Recorded};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
@@ -124,6 +124,17 @@ impl Decider for MyPages {
     }
 }
 
+impl Context for MyPages {
+    const NAME: &'static str = "customer-center";
+    const SQL: &'static str = include_str!("../../../sql/customer_center.sql");
+    const CONSUMES: &'static [EventType] = EventType::ABOUT_AN_ORDER;
+    const APPENDS: &'static [EventType] = &[];
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        recorded.event.order_id().cloned()
+    }
+}
+
 impl Decider for Rebuild {
     type State = Option<MyPage>;
     type Command = Command;
@@ -139,6 +150,18 @@ impl Decider for Rebuild {
 
     fn evolve(page: Option<MyPage>, recorded: &Recorded) -> Option<MyPage> {
         MyPages::evolve(page, recorded)
+    }
+}
+
+impl Context for Rebuild {
+    const NAME: &'static str = "customer-center-rebuild";
+    const SCHEMA_VERSION: i64 = MyPages::SCHEMA_VERSION;
+    const SQL: &'static str = MyPages::SQL;
+    const CONSUMES: &'static [EventType] = MyPages::CONSUMES;
+    const APPENDS: &'static [EventType] = MyPages::APPENDS;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        MyPages::concerns(recorded)
     }
 }
 

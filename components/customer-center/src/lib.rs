@@ -3,7 +3,6 @@
 
 pub mod domain;
 pub mod http;
-pub mod policy;
 mod rebuild;
 mod store;
 

@@ -102,7 +102,7 @@ async fn a_rebuild_mends_what_was_broken() {
 async fn what_happens_during_a_rebuild_is_not_lost() {
     let (native, app) = shop().await;
     orders(&native, 60);
-    let held = native.hold("INSERT INTO customer_center_step_v3 (step) VALUES (?) RETURNING step");
+    let held = native.hold("INSERT INTO customer_center_step");
     let happens = async {
         held.reached().await;
         let showing = native.hold("INSERT INTO customer_center_step");

@@ -71,8 +71,11 @@ pub trait Context: Decider {
     fn concerns(event: &Recorded) -> Option<<Self::State as State>::Key>;
 
     /// The policy: what to do whenever this happened, to the state that the event changed. `fresh` is an id for what the
-    /// command may create.
-    fn whenever(event: &Recorded, fresh: Uuid) -> Option<Self::Command>;
+    /// command may create. Who only shows what happened has none.
+    fn whenever(event: &Recorded, fresh: Uuid) -> Option<Self::Command> {
+        let _ = (event, fresh);
+        None
+    }
 
     /// Figures of its own for operators.
     ///

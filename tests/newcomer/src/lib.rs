@@ -14,7 +14,6 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, sync::Arc};
-use uuid::Uuid;
 
 /// The context `loyalty`.
 pub struct Loyalty;
@@ -70,10 +69,6 @@ impl Context for Loyalty {
 
     fn concerns(recorded: &Recorded) -> Option<MemberId> {
         change(&recorded.event).map(|(member, ..)| member.clone())
-    }
-
-    fn whenever(_: &Recorded, _: Uuid) -> Option<Command> {
-        None
     }
 }
 

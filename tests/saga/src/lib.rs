@@ -24,6 +24,7 @@ use order::{
 };
 use payment::{Payments, domain::Verdict};
 use product::{Products, domain::Changes};
+use proptest::prelude::*;
 use std::sync::Arc;
 
 /// What a context says of itself.
@@ -286,6 +287,22 @@ impl Shop {
 }
 
 impl Ask {
+    /// Anything about one of these; what makes a story go on more often than what ends it.
+    pub fn any(orders: BoxedStrategy<OrderId>, products: BoxedStrategy<ProductId>) -> impl Strategy<Value = Self> {
+        prop_oneof![
+            1 => (products.clone(), 0..5u32).prop_map(|(product, stock)| Self::Register { product, stock }),
+            1 => (products.clone(), 0..5u32).prop_map(|(product, stock)| Self::Restock { product, stock }),
+            1 => (products.clone(), "[a-z]{4}").prop_map(|(product, name)| Self::Rename { product, name }),
+            6 => (orders.clone(), products, 1..3u32)
+                .prop_map(|(order, product, quantity)| Self::Place { order, product, quantity }),
+            6 => (orders.clone(), prop::bool::weighted(0.85))
+                .prop_map(|(order, approved)| Self::Charge { order, approved }),
+            1 => orders.clone().prop_map(|order| Self::GiveUp { order }),
+            3 => orders.clone().prop_map(|order| Self::Cancel { order }),
+            4 => orders.prop_map(|order| Self::Complete { order }),
+        ]
+    }
+
     /// The context that is asked.
     pub fn context(&self) -> &'static str {
         match self {

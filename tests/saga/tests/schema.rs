@@ -30,7 +30,7 @@ fn a_schema_that_changed_has_a_version_of_its_own() {
             assert!(
                 version > before_version || line.trim_end() == before,
                 "\nthe SQL of {name}, or the types of its events, changed since version {before_version} was released, whose \
-                 triggers stand in running databases. Give {name} the next `SCHEMA_VERSION` in its policy.rs. \
+                 triggers stand in running databases. Give {name} the next `SCHEMA_VERSION`, beside its `NAME`. \
                  docs/zero-downtime.md says what may change."
             );
         }
