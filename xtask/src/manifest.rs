@@ -228,7 +228,9 @@ fn remove_redis(root: &mut Table) -> Result<()> {
 /// The tables of the components.
 fn components_mut(root: &mut Table) -> Result<impl Iterator<Item = Result<&mut dyn TableLike>>> {
     let components = table_mut(root, "component").context("there is no [component.…]")?;
-    Ok(components.iter_mut().map(|(id, it)| it.as_table_like_mut().with_context(|| format!("component.{} is no table", id.get()))))
+    Ok(components
+        .iter_mut()
+        .map(|(id, it)| it.as_table_like_mut().with_context(|| format!("component.{} is no table", id.get()))))
 }
 
 /// Takes away `[[trigger.redis]]` and `[application.trigger.redis]`.

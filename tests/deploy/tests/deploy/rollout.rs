@@ -187,10 +187,14 @@ fn the_first_deployment_of_an_empty_namespace() {
     );
     // The database is there before the apps: its pod brings the secrets.
     let applied = cluster.read("applied");
-    let at = |object: &str| applied.lines().position(|it| it == object).unwrap_or_else(|| panic!("no {object}: {applied}"));
-    assert!(at("SpinAppExecutor spin") < at("SpinApp mealkit") && at("StatefulSet mealkit-libsql") < at("SpinApp mealkit"));
+    let at =
+        |object: &str| applied.lines().position(|it| it == object).unwrap_or_else(|| panic!("no {object}: {applied}"));
+    assert!(
+        at("SpinAppExecutor spin") < at("SpinApp mealkit") && at("StatefulSet mealkit-libsql") < at("SpinApp mealkit")
+    );
     // What the deployer's role of Azure may not write: the namespace, and whatever is not in one.
-    let written = applied.lines().filter(|it| !it.contains(' ') || NOT_IN_A_NAMESPACE.iter().any(|kind| it.starts_with(kind)));
+    let written =
+        applied.lines().filter(|it| !it.contains(' ') || NOT_IN_A_NAMESPACE.iter().any(|kind| it.starts_with(kind)));
     assert_eq!(written.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
@@ -230,7 +234,8 @@ fn the_same_image_with_other_settings_is_waited_for() {
     let Some(cluster) = Cluster::running(OLD, "none") else { return };
     let (fine, text) = cluster.deploy(&format!("{OLD}\n"));
     assert!(fine, "{text}");
-    let waited = cluster.read("calls").lines().any(|it| it.starts_with("wait") && it.contains("annotations.release}=2"));
+    let waited =
+        cluster.read("calls").lines().any(|it| it.starts_with("wait") && it.contains("annotations.release}=2"));
     assert!(waited, "{}", cluster.read("calls"));
 }
 
