@@ -363,6 +363,43 @@ pub fn order(objects: &Objects) -> Complaints {
     complaints
 }
 
+/// What the operator's webhooks refuse (v0.6.1), besides what is in [`order`] and [`spin`]; and what Spin makes of the rest.
+pub fn admission(objects: &Objects) -> Complaints {
+    let mut complaints = vec![];
+    for executor in objects.kind("SpinAppExecutor") {
+        let how = &executor["spec"]["deploymentConfig"];
+        if how["runtimeClassName"].is_null() == how["spinImage"].is_null() {
+            complaints.push(format!("{}: one of runtimeClassName and spinImage, please", name(executor)));
+        }
+    }
+    for app in objects.kind("SpinApp") {
+        let spec = &app["spec"];
+        let limit = bytes(&spec["resources"]["limits"]["memory"]);
+        if bytes(&spec["invocationLimits"]["memory"]) > limit {
+            complaints.push(format!("{}: one call may take more memory than the pod", name(app)));
+        }
+        for (field, known) in [
+            ("sqliteDatabases", &["spin", "libsql"][..]),
+            ("keyValueStores", &["spin", "redis", "azure_cosmos", "aws_dynamo"]),
+        ] {
+            for store in items(&spec["runtimeConfig"][field]) {
+                if !known.contains(&store["type"].as_str().unwrap_or_default()) {
+                    complaints.push(format!("{}: Spin knows no {field} of type {}", name(app), store["type"]));
+                }
+            }
+        }
+    }
+    complaints
+}
+
+/// How much memory a quantity with a binary ending is; `None` if there is none.
+fn bytes(quantity: &Value) -> Option<u64> {
+    let text = quantity.as_str()?;
+    let (number, unit) = text.split_at(text.len().checked_sub(2)?);
+    let shift = 10 * (1 + ["Ki", "Mi", "Gi"].iter().position(|it| *it == unit)?);
+    Some(number.parse::<u64>().ok()? << shift)
+}
+
 /// What KEDA would refuse, or not heed, in a ScaledObject; and that an autoscaler has the name of what it scales, by which
 /// `deploy.sh` finds the one whose place it takes.
 pub fn scaling(objects: &Objects) -> Complaints {

@@ -287,6 +287,22 @@ fn what_the_api_refuses_without_another_comes_after_it() {
     is_noticed("aks-split", other, checks::order, "SpinApp mealkit-order: it comes before the SpinAppExecutor");
 }
 
+#[test]
+fn the_webhooks_of_the_operator_take_the_apps() {
+    all_fine(checks::admission);
+    let both = |it: &mut Objects| {
+        it.change("SpinAppExecutor", "spin")["spec"]["deploymentConfig"]["runtimeClassName"] = json!("spin");
+    };
+    is_noticed("aks", both, checks::admission, "one of runtimeClassName and spinImage");
+    let greedy =
+        |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["invocationLimits"]["memory"] = json!("2Gi");
+    is_noticed("aks", greedy, checks::admission, "more memory than the pod");
+    let store = |it: &mut Objects| {
+        it.change("SpinApp", "mealkit")["spec"]["runtimeConfig"]["sqliteDatabases"][0]["type"] = json!("postgres");
+    };
+    is_noticed("local", store, checks::admission, "no sqliteDatabases of type");
+}
+
 /// On Azure nothing names a Redis; a Redis in the cluster may be added, in both shapes.
 #[test]
 fn the_bells_ring_by_http_unless_the_cluster_has_a_redis() {
