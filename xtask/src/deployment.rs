@@ -7,7 +7,11 @@ use std::{fmt::Write, fs, path::PathBuf};
 use anyhow::{Context, Result};
 use toml_edit::{DocumentMut, Item, Table};
 
-use crate::{console::say, project::Project};
+use crate::{
+    console::say,
+    manifest::{Bells, REDIS},
+    project::Project,
+};
 
 /// What stands below this line is generated.
 const MARK: &str = "# Generated from spin.toml, from here to the end: `cargo xtask deployment`.\n";
@@ -42,6 +46,7 @@ fn files(project: &Project) -> Result<Vec<(PathBuf, String)>> {
     let generated = [
         ("split/apps.yaml", concat(&apps, template(read("split/app.yaml.template")?))),
         ("split/network.yaml", network(&apps)),
+        ("components/redis/kustomization.yaml", redis(&apps)),
         (
             "components/keda-split/scaled-object.yaml",
             concat(&apps, template(read("components/keda-split/scaled-object.yaml.template")?)),
@@ -85,6 +90,8 @@ struct App {
     /// Its variables that are set otherwise than by default, each with where its value comes from.
     variables: Vec<(String, Source)>,
     has_store: bool,
+    /// Whether a Redis, where there is one, wakes it or is rung by it.
+    has_bells: bool,
     cpu: String,
     replicas: (i64, i64),
 }
@@ -93,6 +100,8 @@ struct App {
 enum Source {
     Secret,
     ConfigMap,
+    /// The default of the manifest, to be seen, and to be changed by those who bring a Redis.
+    Text(String),
     /// Another app.
     App(String),
 }
@@ -100,8 +109,11 @@ enum Source {
 impl App {
     /// Reads a component from the manifest that a release derives for it alone.
     fn read(project: &Project, id: &str, scale: &DocumentMut) -> Result<Self> {
-        let derived = project.manifest.cluster(Some(id), &project.root, &project.root)?;
-        let derived: DocumentMut = derived.parse()?;
+        let derive = |bells| -> Result<DocumentMut> {
+            Ok(project.manifest.cluster(Some(id), bells, &project.root, &project.root)?.parse()?)
+        };
+        let derived = derive(Bells::Http)?;
+        let has_bells = derive(Bells::Redis)?.get("variables").is_some_and(|it| it.get(REDIS).is_some());
         let component = derived.get("component").and_then(|it| it.get(id)).context("the component is gone")?;
         let texts = |key: &str| -> Vec<String> {
             let list = component.get(key).and_then(Item::as_array).into_iter().flatten();
@@ -116,6 +128,10 @@ impl App {
             let source = match owner {
                 Some(owner) => Source::App(owner.clone()),
                 None if is_secret(variable) => Source::Secret,
+                None if name == "bell" => {
+                    let default = variable.get("default").and_then(Item::as_str);
+                    Source::Text(default.context("`bell` has no default")?.to_owned())
+                }
                 // What it may connect to outside of the shop.
                 None if hosts.contains(&format!("{{{{ {name} }}}}")) => Source::ConfigMap,
                 None => continue,
@@ -137,6 +153,7 @@ impl App {
             routes: routes(&derived, id),
             calls: calls.collect(),
             has_store: !texts("key_value_stores").is_empty(),
+            has_bells,
             cpu: scale.get("cpu").and_then(Item::as_str).context("scale.toml: cpu is missing")?.to_owned(),
             replicas: replicas(0).zip(replicas(1)).context("scale.toml: replicas is not [least, most]")?,
             variables,
@@ -157,8 +174,6 @@ impl App {
             true => ("/health/live", "/health/ready"),
             false => ("/.well-known/spin/health", "/internal/ready"),
         };
-        let stores = "    keyValueStores:\n      - name: default\n        type: redis\n        options:\n          - name: url\n            \
-            valueFrom:\n              secretKeyRef:\n                name: mealkit\n                key: redis-address\n";
         // The journal sees how far behind the furthest is.
         let lag_of = if self.is_journal() { String::new() } else { format!("{{context=\"{}\"}}", self.id) };
         let (min, max) = self.replicas;
@@ -171,7 +186,6 @@ impl App {
             ("{live}", live.to_owned()),
             ("{ready}", ready.to_owned()),
             ("{lag_of}", lag_of),
-            ("{stores}", if self.has_store { stores.to_owned() } else { String::new() }),
             ("{variables}", self.variables()),
         ]
         .iter()
@@ -188,6 +202,7 @@ impl App {
             let value = match source {
                 Source::Secret => reference("secretKeyRef"),
                 Source::ConfigMap => reference("configMapKeyRef"),
+                Source::Text(text) => format!("      value: {text}\n"),
                 Source::App(id) => format!("      value: http://mealkit-{id}\n"),
             };
             text.push_str(&format!("    - name: {name}\n{value}"));
@@ -243,6 +258,16 @@ fn network(apps: &[App]) -> String {
         }
     }
     text
+}
+
+/// What a Redis in the cluster changes, and in which apps. (In the default shape one app has all components.)
+fn redis(apps: &[App]) -> String {
+    let patch = |path: &str, fits: fn(&App) -> bool| {
+        let names = apps.iter().filter(|app| fits(app)).map(App::name);
+        let names: Vec<_> = ["mealkit".to_owned()].into_iter().chain(names).collect();
+        format!("  - path: {path}\n    target: {{kind: SpinApp, name: {}}}\n", names.join("|"))
+    };
+    patch("bells.yaml", |app| app.has_bells) + &patch("stores.yaml", |app| app.has_store)
 }
 
 fn whole_routes(apps: &[App]) -> String {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The variable that names the Redis.
-const REDIS: &str = "redis_address";
+pub const REDIS: &str = "redis_address";
 
 /// In a cluster: the same without the credentials. `allowed_outbound_hosts` takes no others.
 const REDIS_HOST: &str = "redis_host";
@@ -38,14 +38,23 @@ pub struct Derive {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 struct Kind {
-    /// The shop without Redis: the bells ring by service chaining, and only the HTTP trigger is left
+    /// The shop without Redis: the bells ring by HTTP, and only the HTTP trigger is left
     #[arg(long)]
     http_only: bool,
-    /// The shop for a cluster: its Redis may have a password
+    /// The shop for a cluster: its Redis, if it has one, may have a password
     #[arg(long)]
     cluster: bool,
+}
+
+/// How the bells ring.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Bells {
+    /// By pub/sub: with the Redis trigger, and an address of a Redis.
+    Redis,
+    /// By calls of the journal: with neither.
+    Http,
 }
 
 impl Derive {
@@ -53,10 +62,10 @@ impl Derive {
     pub fn run(self, project: &Project) -> Result<()> {
         let derive = |directory: &Path| {
             let (manifest, root) = (&project.manifest, &project.root);
-            if self.kind.http_only {
-                manifest.http_only(root, directory)
-            } else {
-                manifest.cluster(self.component.as_deref(), root, directory)
+            let bells = if self.kind.http_only { Bells::Http } else { Bells::Redis };
+            match self.kind.cluster {
+                true => manifest.cluster(self.component.as_deref(), bells, root, directory),
+                false => manifest.http_only(root, directory),
             }
         };
         match &self.output {
@@ -126,33 +135,32 @@ impl Manifest {
     pub fn http_only(&self, root: &Path, directory: &Path) -> Result<String> {
         let mut document = self.document.clone();
         let root_table = document.as_table_mut();
-        remove_redis_trigger(root_table);
-        set_bell(root_table)?;
-        let components = table_mut(root_table, "component").context("there is no [component.…]")?;
-        for (id, component) in components.iter_mut() {
-            let component = component.as_table_like_mut().with_context(|| format!("component.{id} is no table"))?;
-            remove_redis_address(component);
-            move_source(component, root, directory)?;
-        }
+        remove_redis(root_table)?;
+        move_sources(root_table, root, directory)?;
         Ok(titled("--http-only", &document))
     }
 
     /// The manifest for a cluster, to be put into `directory`; this one is in `root`. With `only`, that component alone:
     /// it answers on its own routes, and on the private one that its fellows reach by service chaining elsewhere.
-    pub fn cluster(&self, only: Option<&str>, root: &Path, directory: &Path) -> Result<String> {
+    pub fn cluster(&self, only: Option<&str>, bells: Bells, root: &Path, directory: &Path) -> Result<String> {
         let mut document = self.document.clone();
         let root_table = document.as_table_mut();
-        split_redis_address(root_table)?;
+        let without = match bells {
+            Bells::Redis => {
+                split_redis_address(root_table)?;
+                ""
+            }
+            Bells::Http => {
+                remove_redis(root_table)?;
+                " --http-only"
+            }
+        };
         if let Some(id) = only {
             keep_component(root_table, id)?;
         }
-        let components = table_mut(root_table, "component").context("there is no [component.…]")?;
-        for (_, component) in components.iter_mut() {
-            let component = component.as_table_like_mut().context("a component is no table")?;
-            move_source(component, root, directory)?;
-        }
+        move_sources(root_table, root, directory)?;
         let component = only.map(|id| format!(" --component {id}")).unwrap_or_default();
-        Ok(titled(&format!("--cluster{component}"), &document))
+        Ok(titled(&format!("--cluster{without}{component}"), &document))
     }
 }
 
@@ -205,6 +213,24 @@ fn table<'a>(parent: &'a Table, key: &str) -> Option<&'a dyn TableLike> {
 
 fn table_mut<'a>(parent: &'a mut Table, key: &str) -> Option<&'a mut dyn TableLike> {
     parent.get_mut(key)?.as_table_like_mut()
+}
+
+/// Takes away the Redis trigger, and every address of a Redis: the bells ring by HTTP.
+fn remove_redis(root: &mut Table) -> Result<()> {
+    remove_redis_trigger(root);
+    set_bell(root)?;
+    for component in components_mut(root)? {
+        remove_redis_address(component?);
+    }
+    Ok(())
+}
+
+/// The tables of the components.
+fn components_mut(root: &mut Table) -> Result<impl Iterator<Item = Result<&mut dyn TableLike>>> {
+    let components = table_mut(root, "component").context("there is no [component.…]")?;
+    Ok(components
+        .iter_mut()
+        .map(|(id, it)| it.as_table_like_mut().with_context(|| format!("component.{} is no table", id.get()))))
 }
 
 /// Takes away `[[trigger.redis]]` and `[application.trigger.redis]`.
@@ -322,6 +348,10 @@ fn keep_component(root: &mut Table, id: &str) -> Result<()> {
     Ok(())
 }
 
+fn move_sources(root_table: &mut Table, root: &Path, directory: &Path) -> Result<()> {
+    components_mut(root_table)?.try_for_each(|component| move_source(component?, root, directory))
+}
+
 /// Keeps the path of the `.wasm` file right. What builds it stays with the original: its paths count from there.
 fn move_source(component: &mut dyn TableLike, root: &Path, directory: &Path) -> Result<()> {
     if root == directory {
@@ -393,7 +423,7 @@ mod tests {
 
     #[test]
     fn in_a_cluster_the_password_of_the_redis_is_in_no_allowed_host() {
-        let text = shop().cluster(None, Path::new("/a"), Path::new("/a")).unwrap();
+        let text = shop().cluster(None, Bells::Redis, Path::new("/a"), Path::new("/a")).unwrap();
         let derived: DocumentMut = text.parse().unwrap();
         let components = derived.get("component").unwrap().as_table_like().unwrap();
         for (id, component) in components.iter() {
@@ -407,9 +437,22 @@ mod tests {
         assert_eq!(default("redis_host"), default("redis_address"));
     }
 
+    /// What AKS runs: a Redis trigger whose connection ends would end the app.
+    #[test]
+    fn in_a_cluster_without_redis_nothing_is_left_of_it() {
+        let ids = shop().components().unwrap().into_iter().map(|it| Some(it.id));
+        for only in ids.chain([None]) {
+            let text = shop().cluster(only.as_deref(), Bells::Http, Path::new("/a"), Path::new("/a")).unwrap();
+            assert!(!has(&text, "redis"), "{text}");
+            let rings = only.as_deref() != Some("journal");
+            assert_eq!(Manifest::parse(&text).unwrap().default("bell"), rings.then_some("http"), "{text}");
+            assert!(text.contains("--cluster --http-only"), "the title says how to derive it:\n{text}");
+        }
+    }
+
     #[test]
     fn a_component_alone_has_its_own_triggers_and_a_private_route() {
-        let text = shop().cluster(Some("order"), Path::new("/a"), Path::new("/a")).unwrap();
+        let text = shop().cluster(Some("order"), Bells::Redis, Path::new("/a"), Path::new("/a")).unwrap();
         let derived = Manifest::parse(&text).unwrap();
         assert_eq!(derived.components().unwrap().len(), 1);
         for there in
@@ -420,12 +463,12 @@ mod tests {
         for gone in ["/products", "sandbox_fault", "customer_center_url", "component = \"product\""] {
             assert!(!has(&text, gone), "{gone} is left:\n{text}");
         }
-        assert!(shop().cluster(Some("unknown"), Path::new("/a"), Path::new("/a")).is_err());
+        assert!(shop().cluster(Some("unknown"), Bells::Redis, Path::new("/a"), Path::new("/a")).is_err());
     }
 
     #[test]
     fn the_journal_alone_answers_on_every_path_and_wakes_up_on_no_bell() {
-        let text = shop().cluster(Some("journal"), Path::new("/a"), Path::new("/a")).unwrap();
+        let text = shop().cluster(Some("journal"), Bells::Redis, Path::new("/a"), Path::new("/a")).unwrap();
         assert!(has(&text, "\"/...\"") && !has(&text, "/internal/") && !has(&text, "redis"), "{text}");
     }
 

@@ -287,14 +287,13 @@ fn spin_app(objects: &Objects, manifest: &Manifest, app: &Object) -> Complaints 
             _ => {}
         }
     }
-    if ids.iter().any(|id| manifest.components[*id].variables.contains("redis_address"))
-        && !set.contains_key("redis_host")
-    {
-        complaints.push("redis_address is set without redis_host".into());
-    }
+    complaints.extend(bells(objects, &set, ids.iter().any(|id| manifest.components[*id].variables.contains("bell"))));
     for (field, labels) in [("sqliteDatabases", used(|it| &it.databases)), ("keyValueStores", used(|it| &it.stores))] {
         let given: BTreeSet<_> = items(&spec["runtimeConfig"][field]).map(|it| string(&it["name"])).collect();
-        if given.iter().collect::<BTreeSet<_>>() != labels {
+        let given: BTreeSet<_> = given.iter().collect();
+        // Spin brings a store `default`, one for each replica, of which nothing may be expected; not so a database.
+        let missing = labels.difference(&given).any(|label| field == "sqliteDatabases" || *label != "default");
+        if missing || !given.is_subset(&labels) {
             complaints.push(format!("runtimeConfig.{field} has {given:?}, but spin.toml wants {labels:?}"));
         }
     }
@@ -322,6 +321,134 @@ fn spin_app(objects: &Objects, manifest: &Manifest, app: &Object) -> Complaints 
         }
     }
     complaints
+}
+
+/// The bells ring either by a Redis that is there, or by HTTP, and then nothing names a Redis: Spin's trigger ends the app
+/// when it cannot connect.
+fn bells(objects: &Objects, set: &BTreeMap<String, &Value>, rings: bool) -> Complaints {
+    let literal = |name: &str| set.get(name).and_then(|it| it["value"].as_str());
+    let redis = [literal("redis_address"), literal("redis_host")];
+    match literal("bell") {
+        Some("http") if redis == [None, None] => vec![],
+        Some("redis") => {
+            let is_there = |url: &str| {
+                let host = url.trim_start_matches("redis://").split(':').next().unwrap_or_default();
+                objects.find("Service", host).is_some()
+            };
+            let right = redis.iter().all(|url| url.is_some_and(is_there));
+            if right { vec![] } else { vec![format!("bell is redis, but the Redis of {redis:?} is not there")] }
+        }
+        None if !rings && redis == [None, None] => vec![],
+        bell => vec![format!("bell is {bell:?}, with the Redis {redis:?}")],
+    }
+}
+
+/// What the API refuses without another object comes after it: kubectl applies one after the other.
+pub fn order(objects: &Objects) -> Complaints {
+    let at = |kind: &str, name: &Value| {
+        objects.0.iter().position(|it| it["kind"] == kind && (name.is_null() || it["metadata"]["name"] == *name))
+    };
+    let mut complaints = vec![];
+    for (index, object) in objects.0.iter().enumerate() {
+        let mut needs = vec![("Namespace", &Value::Null)];
+        if object["kind"] == "SpinApp" {
+            needs.push(("SpinAppExecutor", &object["spec"]["executor"]));
+        }
+        for (kind, wanted) in needs {
+            if object["kind"] != kind && at(kind, wanted).is_none_or(|before| before > index) {
+                complaints.push(format!("{}: it comes before the {kind}", name(object)));
+            }
+        }
+    }
+    complaints
+}
+
+/// What the operator's webhooks refuse (v0.6.1), besides what is in [`order`] and [`spin`]; and what Spin makes of the rest.
+pub fn admission(objects: &Objects) -> Complaints {
+    let mut complaints = vec![];
+    for executor in objects.kind("SpinAppExecutor") {
+        let how = &executor["spec"]["deploymentConfig"];
+        if how["runtimeClassName"].is_null() == how["spinImage"].is_null() {
+            complaints.push(format!("{}: one of runtimeClassName and spinImage, please", name(executor)));
+        }
+    }
+    for app in objects.kind("SpinApp") {
+        let spec = &app["spec"];
+        let limit = bytes(&spec["resources"]["limits"]["memory"]);
+        if bytes(&spec["invocationLimits"]["memory"]) > limit {
+            complaints.push(format!("{}: one call may take more memory than the pod", name(app)));
+        }
+        for (field, known) in [
+            ("sqliteDatabases", &["spin", "libsql"][..]),
+            ("keyValueStores", &["spin", "redis", "azure_cosmos", "aws_dynamo"]),
+        ] {
+            for store in items(&spec["runtimeConfig"][field]) {
+                if !known.contains(&store["type"].as_str().unwrap_or_default()) {
+                    complaints.push(format!("{}: Spin knows no {field} of type {}", name(app), store["type"]));
+                }
+            }
+        }
+    }
+    complaints
+}
+
+/// How much memory a quantity with a binary ending is; `None` if there is none.
+fn bytes(quantity: &Value) -> Option<u64> {
+    let text = quantity.as_str()?;
+    let (number, unit) = text.split_at(text.len().checked_sub(2)?);
+    let shift = 10 * (1 + ["Ki", "Mi", "Gi"].iter().position(|it| *it == unit)?);
+    Some(number.parse::<u64>().ok()? << shift)
+}
+
+/// What KEDA would refuse, or not heed, in a ScaledObject; and that an autoscaler has the name of what it scales, by which
+/// `deploy.sh` finds the one whose place it takes.
+pub fn scaling(objects: &Objects) -> Complaints {
+    let mut complaints = vec![];
+    for scaler in ["HorizontalPodAutoscaler", "ScaledObject"].into_iter().flat_map(|kind| objects.kind(kind)) {
+        if scaler["metadata"]["name"] != scaler["spec"]["scaleTargetRef"]["name"] {
+            complaints.push(format!("{}: it does not have the name of what it scales", name(scaler)));
+        }
+    }
+    for scaled in objects.kind("ScaledObject") {
+        let (spec, mut complain) = (&scaled["spec"], |what: &str| complaints.push(format!("{}: {what}", name(scaled))));
+        if spec["fallback"]["behavior"] != "currentReplicasIfHigher" {
+            complain("without metrics it would take replicas away");
+        }
+        // KEDA's own part is from none to one and back; the rest is the HPA's.
+        if spec["minReplicaCount"].as_u64().is_some_and(|min| min > 0) && spec["idleReplicaCount"].is_null() {
+            for idle in ["cooldownPeriod", "pollingInterval", "activationThreshold", "activationValue"] {
+                if !strings(spec, idle).is_empty() {
+                    complain(&format!("{idle} means nothing when there is always a replica"));
+                }
+            }
+        }
+        let app = objects.find("SpinApp", scaled["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default());
+        let by_cpu = items(&spec["triggers"]).any(|it| it["type"] == "cpu");
+        if by_cpu && app.is_none_or(|app| app["spec"]["resources"]["requests"]["cpu"].is_null()) {
+            complain("KEDA refuses a cpu trigger for a container without a CPU request");
+        }
+    }
+    complaints
+}
+
+/// The fields that the API does not let anybody change, as `Kind name field: value`.
+pub fn immutable(objects: &Objects) -> Vec<String> {
+    let fields = |kind: &str| match kind {
+        "StatefulSet" => &["selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy"][..],
+        "Deployment" => &["selector"],
+        "PersistentVolumeClaim" => &["accessModes", "storageClassName", "volumeMode", "volumeName"],
+        "Job" => &["selector", "template", "completionMode"],
+        "Service" => &["clusterIP"],
+        _ => &[],
+    };
+    let mut all: Vec<String> = vec![];
+    for object in &objects.0 {
+        let fields = fields(object["kind"].as_str().unwrap_or_default()).iter();
+        let set = fields.map(|field| (field, &object["spec"][field])).filter(|(_, value)| !value.is_null());
+        all.extend(set.map(|(field, value)| format!("{} {field}: {value}", name(object))));
+    }
+    all.sort();
+    all
 }
 
 fn items(value: &Value) -> impl Iterator<Item = &Value> {

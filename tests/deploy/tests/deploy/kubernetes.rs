@@ -3,7 +3,7 @@
 use deploy_tests::{
     OVERLAYS, Objects, Tool, checks,
     network::{From, lets_in},
-    root,
+    read, root, string, strings,
 };
 use manifest::Manifest;
 use serde_json::{Value, json};
@@ -30,6 +30,9 @@ fn is_noticed(
     let complaints = check(&objects);
     assert!(complaints.iter().any(|it| it.contains(words)), "nobody says `{words}`, but: {complaints:?}");
 }
+
+/// The versions of Kubernetes that the manifests are for: the one that the docs install, and the next.
+pub const KUBERNETES: [&str; 2] = ["1.36", "1.37"];
 
 fn spin(objects: &Objects) -> checks::Complaints {
     checks::spin(objects, &Manifest::read())
@@ -73,11 +76,11 @@ fn no_image_has_a_mutable_tag() {
 #[test]
 fn whatever_an_object_names_is_there() {
     all_fine(checks::references);
-    let spoil = "/spec/variables/0/valueFrom/secretKeyRef/key";
+    let spoil = "/spec/variables/2/valueFrom/secretKeyRef/key";
     let unknown_key = |it: &mut Objects| *it.change("SpinApp", "mealkit").pointer_mut(spoil).unwrap() = json!("none");
     is_noticed("aks", unknown_key, checks::references, "no Secret mealkit with the key none");
-    let executor = |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["executor"] = json!("spin");
-    is_noticed("aks", executor, checks::references, "no SpinAppExecutor spin");
+    let executor = |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["executor"] = json!("none");
+    is_noticed("aks", executor, checks::references, "no SpinAppExecutor none");
     let without = |kind: &'static str| move |it: &mut Objects| it.0.retain(|object| object["kind"] != kind);
     is_noticed("aks", without("SecretProviderClass"), checks::references, "no Secret mealkit");
     is_noticed("aks", without("ConfigMap"), checks::references, "no ConfigMap mealkit");
@@ -138,7 +141,13 @@ fn the_apps_give_what_spin_toml_asks_for() {
     is_noticed("local-split", missing, spin, "no SpinApp has the component delivery");
     let store =
         |it: &mut Objects| it.change("SpinApp", "mealkit-order")["spec"]["runtimeConfig"]["keyValueStores"] = json!([]);
-    is_noticed("local-split", store, spin, "keyValueStores");
+    // Spin brings one for each replica.
+    let Some(mut own) = Objects::overlay("local-split") else { return };
+    store(&mut own);
+    assert_eq!(spin(&own), Vec::<String>::new());
+    let database =
+        |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["runtimeConfig"]["sqliteDatabases"] = json!([]);
+    is_noticed("aks", database, spin, "sqliteDatabases");
     let replicas = |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["replicas"] = json!(2);
     is_noticed("local", replicas, spin, "replicas and enableAutoscaling");
     let scaler = |it: &mut Objects| it.0.retain(|object| object["kind"] != "HorizontalPodAutoscaler");
@@ -257,23 +266,125 @@ fn without_the_policy_that_keeps_all_out_somebody_gets_in() {
     assert!(lets_in(&whole, SOMEBODY, "mealkit-libsql", "http"));
 }
 
+/// An overlay with one more component.
+fn with_component(overlay: &str, component: &str) -> Option<Objects> {
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let base = "../../deploy/spinkube";
+    let text = format!(
+        "sortOptions: {{order: fifo}}\nresources: [{base}/overlays/{overlay}]\ncomponents: [{base}/components/{component}]\n"
+    );
+    fs::write(folder.path().join("kustomization.yaml"), text).unwrap();
+    Objects::render(&folder.path().display().to_string())
+}
+
+/// The operator's webhook refuses an app without its executor, and kubectl applies in the order in which kustomize renders.
+#[test]
+fn what_the_api_refuses_without_another_comes_after_it() {
+    all_fine(checks::order);
+    is_noticed("aks", |it| it.0.reverse(), checks::order, "SpinApp mealkit: it comes before the SpinAppExecutor");
+    is_noticed("local", |it| it.0.rotate_left(1), checks::order, "it comes before the Namespace");
+    let other = |it: &mut Objects| it.change("SpinAppExecutor", "spin")["metadata"]["name"] = json!("another");
+    is_noticed("aks-split", other, checks::order, "SpinApp mealkit-order: it comes before the SpinAppExecutor");
+}
+
+#[test]
+fn the_webhooks_of_the_operator_take_the_apps() {
+    all_fine(checks::admission);
+    let both = |it: &mut Objects| {
+        it.change("SpinAppExecutor", "spin")["spec"]["deploymentConfig"]["runtimeClassName"] = json!("spin");
+    };
+    is_noticed("aks", both, checks::admission, "one of runtimeClassName and spinImage");
+    let greedy =
+        |it: &mut Objects| it.change("SpinApp", "mealkit")["spec"]["invocationLimits"]["memory"] = json!("2Gi");
+    is_noticed("aks", greedy, checks::admission, "more memory than the pod");
+    let store = |it: &mut Objects| {
+        it.change("SpinApp", "mealkit")["spec"]["runtimeConfig"]["sqliteDatabases"][0]["type"] = json!("postgres");
+    };
+    is_noticed("local", store, checks::admission, "no sqliteDatabases of type");
+}
+
+/// On Azure nothing names a Redis; a Redis in the cluster may be added, in both shapes.
+#[test]
+fn the_bells_ring_by_http_unless_the_cluster_has_a_redis() {
+    for overlay in ["aks", "aks-split"] {
+        let Some(plain) = Objects::overlay(overlay) else { return };
+        let text = plain.0.iter().map(Value::to_string).collect::<String>();
+        assert!(!text.contains("redis"), "overlay {overlay} names a Redis");
+        let bells: Vec<_> =
+            plain.kind("SpinApp").flat_map(|it| strings(it, "name")).filter(|it| *it == "bell").collect();
+        assert_eq!(bells.len(), if overlay == "aks" { 1 } else { manifest::contexts().len() });
+        let Some(redis) = with_component(overlay, "redis") else { return };
+        assert_eq!([spin(&redis), checks::references(&redis), checks::order(&redis)].concat(), Vec::<String>::new());
+    }
+    let set = |it: &mut Objects, value: Value| it.change("SpinApp", "mealkit")["spec"]["variables"][0]["value"] = value;
+    is_noticed("aks", |it| set(it, json!("redis")), spin, "the Redis of [None, None] is not there");
+    is_noticed("local", |it| set(it, json!("http")), spin, "bell is Some(\"http\"), with the Redis");
+    let gone = |it: &mut Objects| it.0.retain(|object| object["metadata"]["name"] != "mealkit-redis");
+    is_noticed("local", gone, spin, "is not there");
+}
+
+/// A shim that nobody has released is nobody's default.
+#[test]
+fn where_there_is_no_shim_spin_runs_in_a_container() {
+    for overlay in ["aks", "aks-split"] {
+        let Some(objects) = Objects::overlay(overlay) else { return };
+        let how = &objects.find("SpinAppExecutor", "spin").unwrap()["spec"]["deploymentConfig"];
+        assert!(how["runtimeClassName"].is_null(), "{how}");
+        assert!(string(&how["spinImage"]).starts_with("ghcr.io/spinframework/spin:v4."), "{how}");
+    }
+}
+
+/// A field that cannot be changed has the value that it has had: whoever changes one writes down, in docs/deploy-aks.md, how
+/// a shop that runs gets there, and then here.
+#[test]
+fn what_cannot_be_changed_did_not_change() {
+    let mut all = vec![];
+    for overlay in OVERLAYS {
+        let Some(objects) = Objects::overlay(overlay) else { return };
+        all.extend(checks::immutable(&objects).into_iter().map(|it| format!("{overlay}: {it}\n")));
+    }
+    let written = read("tests/deploy/immutable.txt");
+    let written: String = written.lines().filter(|it| !it.starts_with('#')).map(|it| format!("{it}\n")).collect();
+    let now = all.concat();
+    assert!(
+        written == now,
+        "these fields cannot be changed in place; if you mean to, see tests/deploy/immutable.txt:\n{now}"
+    );
+    let Some(mut changed) = Objects::overlay("aks") else { return };
+    let before = checks::immutable(&changed);
+    *changed
+        .change("StatefulSet", "mealkit-libsql")
+        .pointer_mut("/spec/volumeClaimTemplates/0/spec/resources/requests/storage")
+        .unwrap() = json!("64Gi");
+    assert_ne!(checks::immutable(&changed), before);
+}
+
 /// KEDA instead of the HorizontalPodAutoscaler, in both shapes.
 #[test]
 fn keda_takes_the_place_of_the_autoscaler() {
     for (overlay, component) in [("aks", "keda"), ("aks-split", "keda-split")] {
-        let folder = tempfile::tempdir_in(root().join("target")).unwrap();
-        let base = "../../deploy/spinkube";
-        let text = format!("resources: [{base}/overlays/{overlay}]\ncomponents: [{base}/components/{component}]\n");
-        fs::write(folder.path().join("kustomization.yaml"), text).unwrap();
-        let Some(objects) = Objects::render(&folder.path().display().to_string()) else { return };
+        let Some(mut objects) = with_component(overlay, component) else { return };
         assert_eq!(objects.kind("HorizontalPodAutoscaler").count(), 0);
-        for complaints in [spin(&objects), checks::references(&objects), crate::schemas::wrong(&objects)] {
+        for complaints in
+            [spin(&objects), checks::references(&objects), checks::scaling(&objects), crate::schemas::wrong(&objects)]
+        {
             assert!(complaints.is_empty(), "{component}: {complaints:?}");
+        }
+        let name = if overlay == "aks" { "mealkit" } else { "mealkit-order" };
+        let spec = &mut objects.change("ScaledObject", name)["spec"];
+        spec["fallback"]["behavior"] = json!("static");
+        spec["cooldownPeriod"] = json!(300);
+        spec["triggers"][1]["metadata"]["activationThreshold"] = json!("50");
+        objects.change("SpinApp", name)["spec"]["resources"]["requests"] = json!({});
+        let complaints = checks::scaling(&objects).join("\n");
+        for words in ["take replicas away", "cooldownPeriod means nothing", "activationThreshold means", "cpu trigger"]
+        {
+            assert!(complaints.contains(words), "nobody says `{words}`: {complaints}");
         }
     }
 }
 
-/// What Kubernetes itself knows, against its published schemas; each version that AKS has at the moment.
+/// What Kubernetes itself knows, against its published schemas: the version of docs/deploy-aks.md, and the next.
 #[test]
 fn the_objects_of_kubernetes_are_valid() {
     let Some(tool) = Tool::kubernetes_validate() else { return };
@@ -288,7 +399,7 @@ fn the_objects_of_kubernetes_are_valid() {
     };
     for overlay in OVERLAYS {
         let Some(objects) = Objects::overlay(overlay) else { return };
-        for version in ["1.33", "1.35"] {
+        for version in KUBERNETES {
             let (fine, text, count) = validate(&objects, version);
             assert!(fine, "overlay {overlay}, Kubernetes {version}:\n{text}");
             assert_eq!(text.matches(" passed ").count(), count, "{text}");
@@ -296,5 +407,5 @@ fn the_objects_of_kubernetes_are_valid() {
     }
     let Some(mut broken) = Objects::overlay("aks") else { return };
     broken.change("CronJob", "mealkit-catch-up")["spec"]["shedule"] = json!("* * * * *");
-    assert!(!validate(&broken, "1.35").0, "a misspelt field goes unnoticed");
+    assert!(!validate(&broken, KUBERNETES[0]).0, "a misspelt field goes unnoticed");
 }

@@ -8,9 +8,11 @@
 )]
 
 mod apart;
+mod docs;
 mod kubernetes;
 mod monitoring;
 mod rollout;
 mod schemas;
+mod shim;
 mod token;
 mod workflows;
