@@ -20,6 +20,7 @@ use crate::{
         Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
     },
     logs::Logs,
+    metrics,
     runtime_config::Location,
     state::{Component, State},
     telemetry::Span,
@@ -58,6 +59,7 @@ enum Backend {
 
 impl Backend {
     async fn connect(location: Location) -> Result<Self, Error> {
+        metrics::CONNECTIONS.count();
         match location {
             Location::File(path) => {
                 let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
@@ -75,6 +77,7 @@ impl Backend {
         sender: &mut Sender<'_>,
         outcome: &Mutex<Outcome>,
     ) -> Result<(), Error> {
+        metrics::STATEMENTS.count();
         let set = |new| *outcome.lock().unwrap_or_else(PoisonError::into_inner) = new;
         match self {
             Self::File(sqlite) => {
@@ -214,6 +217,7 @@ impl Database {
 
 fn connect(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let mut sqlite = rusqlite::Connection::open(path)?;
+    metrics::count_commits(&mut sqlite)?;
     sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     sqlite.authorizer(Some(|context: AuthContext<'_>| match context.action {
         // Temporary and in-memory databases are its own; any other file is not.

@@ -215,6 +215,25 @@ fn rows_that_were_dropped_or_are_few_and_statements_given_up_hold_nobody_up() {
 }
 
 #[test]
+fn what_guests_cost_the_database_is_counted() {
+    let host = Host::start(ONE, &["--metrics", "127.0.0.1:0"]);
+    let metric = |name: &str| host.metric(&format!("sqlite_{name}_total"));
+    host.ok("/fixture/insert");
+    assert_eq!(metric("connections"), 1);
+    let (statements, commits, syncs) = (metric("statements"), metric("commits"), metric("syncs"));
+    for _ in 0..10 {
+        host.ok("/fixture/insert");
+        host.ok("/fixture/select");
+    }
+    assert_eq!(metric("statements") - statements, 20);
+    assert_eq!(metric("commits") - commits, 10);
+    assert_eq!(metric("syncs") - syncs, 10, "one of the log each, for synchronous is FULL");
+    assert_eq!(metric("connections"), 1);
+    host.ok("/fixture/store?name=default");
+    assert_eq!(metric("commits") - commits, 13, "a table, a value, and its end");
+}
+
+#[test]
 fn what_spin_does_not_hand_on_is_refused() {
     let host = Host::start(ONE, &[]);
     let request = |headers: &[u8]| {
