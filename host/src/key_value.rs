@@ -11,6 +11,7 @@ use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReade
 
 use crate::{
     bindings::spin::key_value::key_value::{Error, Host, HostStore, HostStoreWithStore},
+    metrics,
     state::State,
     telemetry::Span,
 };
@@ -35,7 +36,8 @@ impl StoreFile {
         let connection = match slot.take() {
             Some(connection) => connection,
             None => {
-                let connection = Connection::open(&self.path)?;
+                let mut connection = Connection::open(&self.path)?;
+                metrics::count_commits(&mut connection)?;
                 connection.execute_batch(
                     "CREATE TABLE IF NOT EXISTS spin_key_value (
                        store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))",

@@ -14,7 +14,7 @@
 //! - No https, no `self` hosts, no `:param` routes, no other stores than SQLite files (databases may be
 //!   on a libSQL server), no composition of components.
 //!
-//! It has no limits on time and memory of guests, no TLS and no metrics: it is not for production.
+//! It has no limits on time and memory of guests, no TLS, and hardly any metrics: it is not for production.
 
 mod allowed_hosts;
 mod app;
@@ -23,6 +23,7 @@ mod http;
 mod key_value;
 mod logs;
 mod manifest;
+mod metrics;
 mod outbound_http;
 mod redis;
 mod redis_trigger;
@@ -99,6 +100,9 @@ struct Up {
     /// For tests: a statement trips over this text in one of its parameters, and the guest traps there as by a panic
     #[arg(long, value_name = "TEXT")]
     trap: Option<String>,
+    /// Where to tell metrics, in Prometheus' text format: how often guests have used their databases
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// How many seconds to go on serving after SIGTERM while `GET /health/ready` answers 503, so that a proxy sends new
     /// requests elsewhere before this stops listening. Give it longer than the proxy takes to notice
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
@@ -146,9 +150,13 @@ impl Up {
         let config = RuntimeConfig::read(self.runtime_config_file.as_deref(), &state_directory)?;
         let logs = Logs::start(&state_directory.join("logs"), self.quiet)?;
         telemetry::start(&logs)?;
-        let listener = TcpListener::bind(self.listen).await.with_context(|| {
-            format!("cannot listen on {}; choose another address with --listen, or port 0 for a free one", self.listen)
-        })?;
+        metrics::syncs::count()?;
+        let listener = listen(self.listen, "--listen").await?;
+        if let Some(address) = self.metrics {
+            let listener = listen(address, "--metrics").await?;
+            console(&format!("Metrics at http://{}", listener.local_addr()?));
+            tokio::spawn(metrics::serve(listener));
+        }
 
         let (switch, shutdown) = Shutdown::new();
         // Compiling takes all cores for a while; nothing else is there to be held up.
@@ -205,6 +213,12 @@ impl Up {
         // Not by returning: that would wait for statements that are still running.
         std::process::exit(status);
     }
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with {option}, or port 0 for a free one")
+    })
 }
 
 fn subscribers(manifest: &Manifest, app: &Arc<App>, variables: &Variables) -> Result<Vec<Subscriber>> {

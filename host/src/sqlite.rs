@@ -20,6 +20,7 @@ use crate::{
         Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
     },
     logs::Logs,
+    metrics,
     runtime_config::Location,
     state::{Component, State},
     telemetry::Span,
@@ -28,13 +29,11 @@ use crate::{
 /// The databases that a component was granted; `None`: there is no such database.
 pub type Databases = BTreeMap<String, Option<Location>>;
 
-/// How many statements a connection keeps prepared.
-const PREPARED_STATEMENTS: usize = 128;
-
-/// How long rows may lie unread before somebody who needs their end is told that nobody reads them. A guest drops or reads its
-/// rows in the same breath in which it goes on; this is for a machine that is busy.
-const PATIENCE_OF_NEXT: Duration = Duration::from_secs(2);
-const PATIENCE_OF_RESULT: Duration = Duration::from_secs(1);
+/// How long rows may lie unread before whoever needs their end is told that nobody reads them. On Spin it waits without limit,
+/// so no wait may fail here that would have come to an end there. A guest reads or drops its rows in the same breath in which it
+/// goes on; but all requests of an instance, 16 at most, breathe in one thread, and where many processes share few cores that may
+/// take hundreds of milliseconds. Two seconds are far beyond, and short enough for whoever waits to see what is wrong.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open connection.
 #[derive(Clone)]
@@ -58,6 +57,7 @@ enum Backend {
 
 impl Backend {
     async fn connect(location: Location) -> Result<Self, Error> {
+        metrics::CONNECTIONS.count();
         match location {
             Location::File(path) => {
                 let sqlite = tokio::task::spawn_blocking(move || connect(&path)).await.map_err(io)?.map_err(io)?;
@@ -75,6 +75,7 @@ impl Backend {
         sender: &mut Sender<'_>,
         outcome: &Mutex<Outcome>,
     ) -> Result<(), Error> {
+        metrics::STATEMENTS.count();
         let set = |new| *outcome.lock().unwrap_or_else(PoisonError::into_inner) = new;
         match self {
             Self::File(sqlite) => {
@@ -171,7 +172,7 @@ impl Connection {
                     }
                 }
             };
-            if let Err(Stuck) = last.over(PATIENCE_OF_NEXT).await {
+            if let Err(Stuck) = last.over(PATIENCE).await {
                 self.0.complain(&last, "and another one was started on the same connection");
                 return Err(Error::Io(format!(
                     "a statement on this connection still has rows nobody read ({}); collect them first",
@@ -189,7 +190,7 @@ impl Connection {
 
     /// What becomes of a statement. On Spin this would wait forever if nobody reads its rows; here it fails.
     async fn result(self, statement: Arc<Statement>) -> Result<(), Error> {
-        match statement.over(PATIENCE_OF_RESULT).await {
+        match statement.over(PATIENCE).await {
             Ok(()) => statement.result(),
             Err(Stuck) => {
                 self.0.complain(&statement, "and its result is waited for");
@@ -214,7 +215,7 @@ impl Database {
 
 fn connect(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let mut sqlite = rusqlite::Connection::open(path)?;
-    sqlite.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    metrics::count_commits(&mut sqlite)?;
     sqlite.authorizer(Some(|context: AuthContext<'_>| match context.action {
         // Temporary and in-memory databases are its own; any other file is not.
         AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,

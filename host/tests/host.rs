@@ -215,6 +215,51 @@ fn rows_that_were_dropped_or_are_few_and_statements_given_up_hold_nobody_up() {
 }
 
 #[test]
+fn who_shares_a_connection_waits_until_the_rows_of_the_other_are_read_or_dropped() {
+    let host = Host::start(ONE, &[]);
+    for (round, (then, outcome)) in [("read", "1000"), ("drop", "dropped")].into_iter().enumerate() {
+        let held = host.get_later(&format!("/fixture/held?then={then}"));
+        wait_until("rows are held", Duration::from_secs(15), || host.output().matches("rows are held").count() > round);
+        assert_eq!(host.ok("/fixture/beside"), "Unread, then No");
+        assert_eq!(held.join().unwrap().unwrap(), (200, outcome.to_string()));
+    }
+    assert_eq!(host.ok("/fixture/inserted"), "[Value::Integer(2)]");
+    assert!(!host.output().contains("nobody read"), "{}", host.output());
+}
+
+#[test]
+fn more_rows_than_four_that_nobody_reads_keep_the_lock_of_their_statement() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.ok("/fixture/locks?rows=4"), "Ok(()), 4 rows");
+    assert_eq!(host.ok("/fixture/locks?rows=5"), "Err(Error::Io(\"database is locked\")), 5 rows");
+}
+
+#[test]
+fn a_write_whose_rows_are_dropped_is_done_wholly() {
+    let host = Host::start(ONE, &[]);
+    assert_eq!(host.ok("/fixture/given-up-write"), "[Value::Integer(1000)]");
+}
+
+#[test]
+fn what_guests_cost_the_database_is_counted() {
+    let host = Host::start(ONE, &["--metrics", "127.0.0.1:0"]);
+    let metric = |name: &str| host.metric(&format!("sqlite_{name}_total"));
+    host.ok("/fixture/insert");
+    assert_eq!(metric("connections"), 1);
+    let (statements, commits, syncs) = (metric("statements"), metric("commits"), metric("syncs"));
+    for _ in 0..10 {
+        host.ok("/fixture/insert");
+        host.ok("/fixture/select");
+    }
+    assert_eq!(metric("statements") - statements, 20);
+    assert_eq!(metric("commits") - commits, 10);
+    assert_eq!(metric("syncs") - syncs, 10, "one of the log each, for synchronous is FULL");
+    assert_eq!(metric("connections"), 1);
+    host.ok("/fixture/store?name=default");
+    assert_eq!(metric("commits") - commits, 13, "a table, a value, and its end");
+}
+
+#[test]
 fn what_spin_does_not_hand_on_is_refused() {
     let host = Host::start(ONE, &[]);
     let request = |headers: &[u8]| {

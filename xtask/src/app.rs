@@ -36,6 +36,8 @@ pub struct Launch {
     pub state: PathBuf,
     /// Values for its variables.
     pub variables: Vec<(String, String)>,
+    /// Where it tells its metrics, if somebody wants to know; only the bundled host does that.
+    pub metrics: Option<SocketAddr>,
     /// Whether its components' log lines go to its console, and not only to files.
     pub logs: bool,
     /// Where its output goes; to ours if it is not given.
@@ -58,6 +60,9 @@ impl Launch {
         command.arg("--state-dir").arg(&self.state).stdin(Stdio::null());
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        if let Some(address) = self.metrics {
+            command.arg("--metrics").arg(address.to_string());
         }
         if !self.logs {
             command.arg("--quiet");

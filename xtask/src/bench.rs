@@ -76,14 +76,39 @@ struct WorkedOff {
     events: i64,
     load: Duration,
     lag: Duration,
-    /// What the host's process has used of the CPUs for all of it.
-    cpu: Duration,
+    /// What all of it took.
+    effort: Effort,
 }
+
+/// What the host has done so far.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// What its process has used of the CPUs.
+    cpu: Duration,
+    /// What it has counted of each of [`COUNTED`].
+    counts: [u64; COUNTED.len()],
+}
+
+/// What the host counts: its heading in the table, and its name in the host's metrics.
+const COUNTED: [(&str, &str); 4] = [
+    ("statements", "sqlite_statements_total"),
+    ("commits", "sqlite_commits_total"),
+    ("syncs", "sqlite_syncs_total"),
+    ("opened", "sqlite_connections_total"),
+];
 
 /// What is measured on.
 struct Ground {
     host: PathBuf,
     directory: TempDir,
+}
+
+/// An app that is measured.
+struct Measurable {
+    app: App,
+    address: SocketAddr,
+    /// Where it tells its metrics.
+    metrics: SocketAddr,
 }
 
 /// The memory of a process, in MB.
@@ -134,14 +159,19 @@ impl Bench {
             series.print(floor);
         }
         print(format!(
-            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}{:>10}",
-            "orders, worked off", "clients", "orders/s", "lag", "orders", "events", "CPU ms"
+            "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}",
+            "orders, worked off", "clients", "orders/s", "lag", "orders", "events"
         ));
         for (clients, it) in self.clients.iter().zip(&worked_off) {
-            let rate = it.orders as f64 / (it.load + it.lag).as_secs_f64();
-            let lag = short(it.lag);
-            let cpu = milliseconds(it.cpu) / it.orders as f64;
-            print(format!("{:<22}{clients:>8}{rate:>12.0}{lag:>10}{:>10}{:>10}{cpu:>10.2}", "", it.orders, it.events));
+            let rate = ratio(it.orders as f64, (it.load + it.lag).as_secs_f64(), 0);
+            print(format!("{:<22}{clients:>8}{rate:>12}{:>10}{:>10}{:>10}", "", short(it.lag), it.orders, it.events));
+        }
+        let headings = COUNTED.map(|(heading, _)| format!("{heading:>12}")).concat();
+        print(format!("\n{:<22}{:>8}{:>12}{headings}", "each of them took", "clients", "CPU ms"));
+        for (clients, it) in self.clients.iter().zip(&worked_off) {
+            let of_each = |all: f64| format!("{:>12}", ratio(all, it.orders as f64, 2));
+            let counts = it.effort.counts.map(|count| of_each(count as f64)).concat();
+            print(format!("{:<22}{clients:>8}{}{counts}", "", of_each(milliseconds(it.effort.cpu))));
         }
         print(format!(
             "\nResident memory of the host: {} after the floor, {} after the shop.",
@@ -156,7 +186,7 @@ impl Bench {
     async fn measure_floor(&self, ground: &Ground, project: &Project) -> Result<(Series, Series, String)> {
         let manifest = ground.directory.path().join("floor.toml");
         fs::write(&manifest, floor_manifest(&project.fixture()))?;
-        let (mut app, address) = ground.start("floor", "/select", manifest, Vec::new()).await?;
+        let Measurable { mut app, address, .. } = ground.start("floor", "/select", manifest, Vec::new()).await?;
         let insert = self.series("insert (floor)", address, || Arc::new(|| get("/insert"))).await?;
         let select = self.series("select (floor)", address, || Arc::new(|| get("/select"))).await?;
         let memory = memory_of(&app);
@@ -180,7 +210,8 @@ impl Bench {
         let bells = if redis.is_some() { "over Redis" } else { "by service chaining" };
         let cores = available_parallelism()?;
         say(format!("The bells ring {bells}; {cores} cores, shared with the clients; {} s each.", self.seconds));
-        let (mut app, address) = ground.start("shop", "/products", manifest, variables).await?;
+        let mut shop = ground.start("shop", "/products", manifest, variables).await?;
+        let address = shop.address;
 
         let order = orders(address).await?;
         load(address, 4, WARM_UP, &order).await?;
@@ -188,20 +219,20 @@ impl Bench {
         let mut series = Series { name: "POST /orders", measured: Vec::new() };
         let mut worked_off = Vec::new();
         for clients in self.clients.iter().copied() {
-            let used = cpu_of(&app);
+            let begun = shop.effort().await?;
             let measured = self.load(series.name, address, clients, &order).await?;
             let start = Instant::now();
             let head = work_off(address).await?;
             let (orders, load, lag) = (measured.successes(), measured.time, start.elapsed());
-            let cpu = cpu_of(&app).saturating_sub(used);
-            worked_off.push(WorkedOff { orders, events: head - before, load, lag, cpu });
+            let effort = shop.effort().await?.since(begun);
+            worked_off.push(WorkedOff { orders, events: head - before, load, lag, effort });
             before = head;
             series.measured.push((clients, measured));
         }
         let page = pages(address).await?;
         let pages = self.series("GET /mypages/{id}", address, || page.clone()).await?;
-        let memory = memory_of(&app);
-        app.process.stop(END).await;
+        let memory = memory_of(&shop.app);
+        shop.app.process.stop(END).await;
         if let Some(redis) = redis {
             redis.stop().await;
         }
@@ -229,7 +260,7 @@ impl Series {
     fn print(&self, floor: Option<&Self>) {
         for (index, (clients, measured)) in self.measured.iter().enumerate() {
             let floor = floor.and_then(|floor| floor.measured.get(index));
-            let of_floor = floor.map(|(_, floor)| format!("{:.2}", measured.rate() / floor.rate())).unwrap_or_default();
+            let of_floor = floor.map(|(_, floor)| ratio(measured.rate(), floor.rate(), 2)).unwrap_or_default();
             let name = if index == 0 { self.name } else { "" };
             let row = format!(
                 "{name:<22}{clients:>8}{:>12.0}{:>10.2}{:>10.2}{of_floor:>10}",
@@ -259,18 +290,49 @@ impl Ground {
         path: &str,
         manifest: PathBuf,
         variables: Vec<(String, String)>,
-    ) -> Result<(App, SocketAddr)> {
-        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+    ) -> Result<Measurable> {
+        let free = || anyhow::Ok(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+        let (listen, metrics) = (free()?, free()?);
         let log = self.directory.path().join(format!("{name}.log"));
         let output = File::create(&log)?;
         let state = self.directory.path().join(name);
         let program = self.host.clone();
-        let mut app =
-            Launch { program, manifest, listen, state, variables, logs: false, output: Some(output) }.start()?;
+        let (output, metrics_at) = (Some(output), Some(metrics));
+        let launch = Launch { program, manifest, listen, state, variables, metrics: metrics_at, logs: false, output };
+        let mut app = launch.start()?;
         let answers = app.answers(path).await;
         answers.with_context(|| format!("it printed:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-        Ok((app, listen))
+        Ok(Measurable { app, address: listen, metrics })
     }
+}
+
+impl Measurable {
+    /// What the host has done until now.
+    async fn effort(&self) -> Result<Effort> {
+        let answer = Client::connect(self.metrics).await?.send(get("/metrics")?).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let mut counts = [0; COUNTED.len()];
+        for (count, (_, name)) in counts.iter_mut().zip(COUNTED) {
+            *count = metric(&text, name).with_context(|| format!("the host's metrics have no {name}: {text}"))?;
+        }
+        Ok(Effort { cpu: cpu_of(&self.app), counts })
+    }
+}
+
+impl Effort {
+    fn since(self, begun: Self) -> Self {
+        let mut counts = self.counts;
+        for (count, begun) in counts.iter_mut().zip(begun.counts) {
+            *count -= begun;
+        }
+        Self { cpu: self.cpu.saturating_sub(begun.cpu), counts }
+    }
+}
+
+/// The value of a metric without labels, in Prometheus' text format.
+fn metric(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.parse().ok()
 }
 
 /// Orders of a few kits, whose stock does not run out.
@@ -348,6 +410,11 @@ fn floor_manifest(fixture: &Path) -> String {
     )
 }
 
+/// So many for each; nothing where there is none of them.
+fn ratio(all: f64, of: f64, decimals: usize) -> String {
+    if of > 0.0 { format!("{:.decimals$}", all / of) } else { "–".to_owned() }
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
@@ -405,6 +472,18 @@ mod tests {
     fn cpu_time_is_read_behind_the_name() {
         let stat = "42 (a (strange) name) S 1 42 42 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1";
         assert_eq!(cpu_in(stat), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn nothing_is_said_of_none() {
+        assert_eq!((ratio(5.0, 2.0, 2), ratio(5.0, 0.0, 2)), ("2.50".to_owned(), "–".to_owned()));
+    }
+
+    #[test]
+    fn a_metric_is_read_by_its_whole_name() {
+        let text = "# HELP syncs_total Syncs\n# TYPE syncs_total counter\nsyncs_total_of_all 1\nsyncs_total 7\n";
+        assert_eq!(metric(text, "syncs_total"), Some(7));
+        assert_eq!(metric(text, "syncs"), None);
     }
 
     #[test]

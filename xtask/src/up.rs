@@ -89,6 +89,7 @@ impl Up {
                 None => project.write_http_manifest()?,
             },
             listen,
+            metrics: None,
             logs: self.logs,
             state: absolute(self.state_dir.take().unwrap_or_else(|| project.root.join(".spin")))?,
             variables: self.variables_with(&bells),

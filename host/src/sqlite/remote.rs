@@ -24,7 +24,7 @@ pub async fn execute(
     let parameters: Vec<_> = parameters.into_iter().map(parameter).collect();
     let mut rows = server.query(text, parameters).await.map_err(io)?;
     let columns = 0..rows.column_count();
-    sender.columns(columns.clone().map(|column| rows.column_name(column).unwrap_or_default().to_string()).collect());
+    sender.columns(columns.clone().map(|column| rows.column_name(column).unwrap_or_default().to_string()).collect())?;
     while let Some(row) = rows.next().await.map_err(io)? {
         let values = columns.clone().map(|column| row.get_value(column).map(value).map_err(io));
         sender.send(RowResult { values: values.collect::<Result<_, _>>()? })?;

@@ -17,16 +17,12 @@ use wasmtime::{
 
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
-/// So many unread rows does Spin hold back for a reader. With more of them left its statement is not over, and neither is it
-/// here, even if SQLite is done with it: what hangs there must not pass here.
-const SPIN_BUFFER: usize = 4;
+/// So many unread rows are held back for a reader, as on Spin: with more of them SQLite waits. Its statement is not over then,
+/// and keeps the locks that it has.
+const BUFFER: usize = 4;
 
-/// How many rows wait for the reader before SQLite does.
-const BUFFER: usize = 256;
-
-/// How many rows are handed over at once: each time a reader is woken.
-const BATCH: usize = 64;
-const BATCH_TIME: Duration = Duration::from_millis(1);
+/// How long unread rows may wait for more of them before a reader is woken: to wake it costs more than a row does.
+const WAKE_AFTER: Duration = Duration::from_millis(1);
 
 /// One execution of one statement.
 pub struct Statement {
@@ -42,6 +38,8 @@ struct Progress {
     rows: VecDeque<RowResult>,
     /// How many rows were read so far.
     read: u64,
+    /// Whether SQLite has one more row than there is room for.
+    is_full: bool,
     reader_gone: bool,
     /// What SQLite said in the end.
     end: Option<Result<(), Error>>,
@@ -86,17 +84,12 @@ impl Statement {
         }
         // Also after a panic, or its connection would wait forever.
         let mut end = End(self, None);
-        let mut sender = Sender { statement: self, batch: Vec::new(), since: Instant::now() };
-        let mut result = work(&mut sender);
-        if result.is_ok() {
-            result = sender.flush();
-        }
-        end.1 = Some(result);
+        end.1 = Some(work(&mut Sender { statement: self, woken: Instant::now() }));
     }
 
-    /// Whether Spin would be done with it: SQLite is, and so few rows are left that Spin would not have to wait.
+    /// Whether SQLite is done with it.
     pub fn is_over(&self) -> bool {
-        self.progress().is_over()
+        self.progress().end.is_some()
     }
 
     /// Waits until it is over, as long as it gets on: SQLite works, or somebody reads.
@@ -106,9 +99,9 @@ impl Statement {
                 Ok(()) => return Ok(()),
                 Err(read) => read,
             };
-            let moved = self.wait(|progress| {
-                let moved = progress.read != read || progress.over_or_stuck() != Poll::Ready(Err(read));
-                if moved { Poll::Ready(()) } else { Poll::Pending }
+            let moved = self.wait(|progress| match progress.over_or_stuck() {
+                Poll::Ready(Err(still)) if still == read => Poll::Pending,
+                _ => Poll::Ready(()),
             });
             if tokio::time::timeout(patience, moved).await.is_err() {
                 return Err(Stuck);
@@ -139,19 +132,29 @@ impl Statement {
 }
 
 impl Progress {
-    fn is_over(&self) -> bool {
-        self.end.is_some() && (self.reader_gone || self.rows.len() <= SPIN_BUFFER)
-    }
-
     /// `Err(rows read so far)`: it can only end when somebody reads.
     fn over_or_stuck(&self) -> Poll<Result<(), u64>> {
-        if self.is_over() {
+        if self.end.is_some() {
             Poll::Ready(Ok(()))
-        } else if !self.reader_gone && self.rows.len() > SPIN_BUFFER {
+        } else if self.is_full {
             Poll::Ready(Err(self.read))
         } else {
             Poll::Pending
         }
+    }
+
+    /// Takes so many rows for the reader, and makes room for others.
+    fn take(&mut self, count: usize) -> Vec<RowResult> {
+        self.read += count as u64;
+        self.is_full = false;
+        self.rows.drain(..count).collect()
+    }
+
+    fn is_read(&self) -> Result<(), Error> {
+        if self.reader_gone {
+            return Err(Error::Io("nobody reads the rows of this statement any more".to_string()));
+        }
+        Ok(())
     }
 
     fn remember(&mut self, context: &Context<'_>) {
@@ -168,39 +171,39 @@ impl Progress {
 /// Where SQLite puts the rows.
 pub struct Sender<'a> {
     statement: &'a Statement,
-    batch: Vec<RowResult>,
-    since: Instant,
+    /// When a reader was woken last.
+    woken: Instant,
 }
 
 impl Sender<'_> {
-    /// The names of the columns, before the first row.
-    pub fn columns(&self, columns: Vec<String>) {
-        self.statement.progress().columns = columns;
-    }
-
-    /// The next row. Waits while the reader is far behind.
-    pub fn send(&mut self, row: RowResult) -> Result<(), Error> {
-        self.batch.push(row);
-        if self.batch.len() >= BATCH || self.since.elapsed() > BATCH_TIME { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
+    /// The names of the columns, before the first row. If nobody waits for them any more the statement must not run, as on
+    /// Spin.
+    pub fn columns(&self, columns: Vec<String>) -> Result<(), Error> {
         let mut progress = self.statement.progress();
-        progress = self
-            .statement
-            .room
-            .wait_while(progress, |progress| !progress.reader_gone && progress.rows.len() >= BUFFER)
-            .unwrap_or_else(PoisonError::into_inner);
-        if progress.reader_gone {
-            return Err(Error::Io("nobody reads the rows of this statement any more".to_string()));
+        progress.columns = columns;
+        progress.is_read()
+    }
+
+    /// The next row. Waits while the reader is behind.
+    pub fn send(&mut self, row: RowResult) -> Result<(), Error> {
+        let mut progress = self.statement.progress();
+        if progress.rows.len() >= BUFFER {
+            progress.is_full = true;
+            self.wake(&mut progress);
+            let room = &self.statement.room;
+            progress = room.wait_while(progress, |it| it.is_full).unwrap_or_else(PoisonError::into_inner);
         }
-        progress.rows.extend(self.batch.drain(..));
-        progress.wake();
-        self.since = Instant::now();
+        progress.is_read()?;
+        progress.rows.push_back(row);
+        if self.woken.elapsed() > WAKE_AFTER {
+            self.wake(&mut progress);
+        }
         Ok(())
+    }
+
+    fn wake(&mut self, progress: &mut Progress) {
+        progress.wake();
+        self.woken = Instant::now();
     }
 }
 
@@ -233,10 +236,7 @@ impl Rows {
             .wait(|progress| match progress.rows.len() {
                 0 if progress.end.is_some() => Poll::Ready(None),
                 0 => Poll::Pending,
-                count => {
-                    progress.read += count as u64;
-                    Poll::Ready(Some(progress.rows.drain(..).collect()))
-                }
+                count => Poll::Ready(Some(progress.take(count))),
             })
             .await;
         self.0.room.notify_all();
@@ -248,6 +248,7 @@ impl Drop for Rows {
     fn drop(&mut self) {
         let mut progress = self.0.progress();
         progress.reader_gone = true;
+        progress.is_full = false;
         progress.rows.clear();
         progress.wake();
         self.0.room.notify_all();
@@ -266,16 +267,14 @@ impl<D> StreamProducer<D> for Rows {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         // No more than the guest asked for: what it did not ask for it has not read.
-        let room = destination.remaining(store).unwrap_or(BATCH);
+        let room = destination.remaining(store).unwrap_or(BUFFER);
         if room == 0 {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let mut progress = self.0.progress();
         let count = room.min(progress.rows.len());
         if count > 0 {
-            progress.read += count as u64;
-            let rows: Vec<_> = progress.rows.drain(..count).collect();
-            destination.set_buffer(rows.into());
+            destination.set_buffer(progress.take(count).into());
             self.0.room.notify_all();
             // Others may wait for rows to be read: the next statement, and the result.
             progress.wake();
@@ -315,7 +314,7 @@ fn query(
     parameters: Vec<Value>,
     sender: &mut Sender<'_>,
 ) -> Result<(), Error> {
-    sender.columns(statement.column_names().map(str::to_string).collect());
+    sender.columns(statement.column_names().map(str::to_string).collect())?;
     let columns = statement.column_count();
     let parameters = parameters.into_iter().map(|value| match value {
         Value::Null => rusqlite::types::Value::Null,

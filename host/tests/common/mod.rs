@@ -142,6 +142,15 @@ impl Host {
         answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
     }
 
+    /// What it counts of this; it has to be started with `--metrics`.
+    pub fn metric(&self, name: &str) -> u64 {
+        let output = self.output();
+        let address = output.split("Metrics at http://").nth(1).expect("--metrics").lines().next().unwrap();
+        let (_, text) = request(address, "/metrics", &[]).expect("metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name}: {text}")).parse().unwrap()
+    }
+
     /// An answer to a request that belongs to a trace.
     pub fn get_traced(&self, path: &str, traceparent: &str) -> (u16, String) {
         request(&self.address, path, &[("Host", "localhost"), ("traceparent", traceparent)]).expect("an answer")
