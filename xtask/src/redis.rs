@@ -1,13 +1,13 @@
 //! The Redis that the bells ring over: one that is there, or one of our own.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    net::TcpListener,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use redis::Client;
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -77,33 +77,9 @@ pub fn free_port() -> Result<u16> {
 
 /// Whether a Redis answers at an address like `redis://127.0.0.1:6379`.
 pub fn ping(address: &str) -> Result<()> {
-    let Server { host, has_password } = Server::parse(address)?;
-    let sockets: Vec<SocketAddr> = host.to_socket_addrs()?.collect();
-    let mut refusal = None;
-    for socket in sockets {
-        match TcpStream::connect_timeout(&socket, PATIENCE) {
-            Ok(stream) => return ask(stream, has_password),
-            Err(error) => refusal = Some(error),
-        }
-    }
-    match refusal {
-        Some(error) => Err(error.into()),
-        None => bail!("{host} has no address"),
-    }
-}
-
-fn ask(mut stream: TcpStream, has_password: bool) -> Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"PING\r\n")?;
-    let mut answer = [0; 128];
-    let length = stream.read(&mut answer)?;
-    let answer = String::from_utf8_lossy(answer.get(..length).unwrap_or_default()).trim().to_owned();
-    match answer.as_str() {
-        "+PONG" => Ok(()),
-        // It is a Redis; whether the password is right the app will find out.
-        refused if refused.starts_with("-NOAUTH") && has_password => Ok(()),
-        other => bail!("to PING it said `{other}`"),
-    }
+    let mut redis = Client::open(address)?.get_connection_with_timeout(PATIENCE)?;
+    redis.set_read_timeout(Some(PATIENCE))?;
+    Ok(redis::cmd("PING").exec(&mut redis)?)
 }
 
 /// A text to show, which may have the address of a Redis in it.
@@ -118,37 +94,13 @@ pub fn without_password(text: &str) -> String {
     }
 }
 
-struct Server {
-    host: String,
-    has_password: bool,
-}
-
-impl Server {
-    fn parse(address: &str) -> Result<Self> {
-        let rest = address.strip_prefix("redis://");
-        let rest = rest.with_context(|| format!("`{address}` does not start with redis://"))?;
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let host = if has_port { host.to_owned() } else { format!("{host}:6379") };
-        Ok(Self { host, has_password: !user.is_empty() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
+    use std::io::{Read, Write};
 
-    #[test]
-    fn addresses_are_read_as_spin_does() {
-        let parsed = |address| Server::parse(address).map(|it| (it.host, it.has_password));
-        assert_eq!(parsed("redis://127.0.0.1:6379").unwrap(), ("127.0.0.1:6379".to_owned(), false));
-        assert_eq!(parsed("redis://cache/0").unwrap(), ("cache:6379".to_owned(), false));
-        assert_eq!(parsed("redis://me:secret@cache:1/0").unwrap(), ("cache:1".to_owned(), true));
-        assert!(parsed("rediss://cache").is_err());
-    }
+    use super::*;
 
     #[test]
     fn passwords_are_not_shown() {
@@ -158,20 +110,28 @@ mod tests {
     }
 
     #[test]
-    fn only_what_says_pong_is_a_redis() {
+    fn what_speaks_something_else_is_no_redis() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("redis://{}", listener.local_addr().unwrap());
-        let answers = ["+PONG\r\n", "HTTP/1.1 400 Bad Request\r\n"];
         let server = std::thread::spawn(move || {
-            for answer in answers {
-                let mut stream = listener.accept().unwrap().0;
-                stream.read_exact(&mut [0; 6]).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0; 6]).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
-        ping(&address).unwrap();
-        assert!(ping(&address).unwrap_err().to_string().contains("HTTP/1.1"));
+        ping(&address).unwrap_err();
         server.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_of_our_own_answers_until_it_is_stopped() {
+        if !Redis::is_installed() {
+            return;
+        }
+        let redis = Redis::start().await.unwrap();
+        let address = redis.address.clone();
+        ping(&address).unwrap();
+        assert!(ping(&address.replace("127.0.0.1", "me:secret@127.0.0.1")).is_err());
+        redis.stop().await;
         ping(&address).unwrap_err();
     }
 }
