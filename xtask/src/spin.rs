@@ -2,8 +2,10 @@
 
 use std::{io::ErrorKind, process::Command};
 
+use semver::Version;
+
 /// The oldest Spin that knows what the components are built on (spin-sdk 7, WASI 0.3).
-const OLDEST: (u32, u32) = (4, 1);
+const OLDEST: Version = Version::new(4, 1, 0);
 
 /// Whether the Spin on PATH can run the shop: its version, or why not.
 pub fn usable() -> Result<String, String> {
@@ -16,19 +18,14 @@ pub fn usable() -> Result<String, String> {
 }
 
 fn judge(output: &str) -> Result<String, String> {
-    let Some((version, word)) = output.split_whitespace().find_map(|word| Some((parse(word)?, word))) else {
-        return Err(format!("`spin --version` printed no version but `{}`", output.trim()));
-    };
-    if version >= OLDEST {
-        return Ok(word.to_owned());
+    let version = output.split_whitespace().find_map(|word| Version::parse(word.trim_start_matches('v')).ok());
+    match version {
+        None => Err(format!("`spin --version` printed no version but `{}`", output.trim())),
+        Some(version) if version < OLDEST => {
+            Err(format!("the `spin` on PATH is {version}, and the shop needs {OLDEST} or later"))
+        }
+        Some(version) => Ok(version.to_string()),
     }
-    let (major, minor) = OLDEST;
-    Err(format!("the `spin` on PATH is {word}, and the shop needs {major}.{minor} or later"))
-}
-
-fn parse(word: &str) -> Option<(u32, u32)> {
-    let mut numbers = word.trim_start_matches('v').split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -47,7 +44,7 @@ mod tests {
     #[test]
     fn an_older_spin_is_named() {
         let reason = judge("spin 3.6.0 (abc 2026-01-01)").unwrap_err();
-        assert_eq!(reason, "the `spin` on PATH is 3.6.0, and the shop needs 4.1 or later");
+        assert_eq!(reason, "the `spin` on PATH is 3.6.0, and the shop needs 4.1.0 or later");
         assert!(judge("who knows").unwrap_err().contains("`who knows`"));
     }
 }
