@@ -44,7 +44,7 @@ enum Command {
     Build,
     /// List the components, one a line, for scripts
     Components,
-    /// Check the format, and lint the native code and the components
+    /// Check the format, lint the native code and the components, and hold the lock file to deny.toml
     Check,
     /// Build what the tests need, and run them all
     Test(test::Test),
