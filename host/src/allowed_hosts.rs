@@ -1,6 +1,7 @@
 //! `allowed_outbound_hosts`: where a component may connect to.
 
 use anyhow::{Context, Result, bail, ensure};
+use url::Url;
 
 /// The hosts that one component may connect to.
 #[derive(Debug, Default)]
@@ -101,15 +102,9 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let (host, port) = split_port(authority);
-        let port = match port {
-            Some(port) => port.parse().ok()?,
-            None => default_port(scheme)?,
-        };
-        Some(Self { scheme: scheme.to_ascii_lowercase(), host: host.to_ascii_lowercase(), port })
+        let url = Url::parse(url).ok()?;
+        let port = url.port().or_else(|| default_port(url.scheme()))?;
+        Some(Self { scheme: url.scheme().to_owned(), host: url.host_str()?.to_ascii_lowercase(), port })
     }
 }
 
