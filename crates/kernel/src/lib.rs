@@ -91,7 +91,7 @@ macro_rules! component {
             }
 
             #[::spin_sdk::redis_subscriber]
-            async fn bell(bell: ::axum::body::Bytes) -> ::anyhow::Result<()> {
+            async fn bell(bell: ::axum::body::Bytes) -> Result<(), $crate::Error> {
                 COMPONENT.wake(bell).await
             }
         }
