@@ -384,8 +384,8 @@ mod tests {
     #[test]
     fn one_call_of_cargo_builds_all_components() {
         let components = shop().components().unwrap();
-        assert_eq!(components.len(), 7);
         let line = build_arguments(&components, &["fixture"]).unwrap().join(" ");
+        assert_eq!(line.matches(" -p ").count(), components.len() + 1, "{line}");
         assert!(line.starts_with("build --profile component --target wasm32-wasip2 -p customer-center -p"), "{line}");
         assert!(line.contains(" -p fixture "), "{line}");
     }
@@ -410,7 +410,7 @@ mod tests {
             triggers.and_then(Item::as_array_of_tables).unwrap().len()
         };
         assert_eq!(http(&derived), http(&shop));
-        assert_eq!(derived.components().unwrap().len(), 7);
+        assert_eq!(derived.components().unwrap().len(), shop.components().unwrap().len());
         for comment in shop.document.to_string().lines().filter(|line| line.starts_with('#')) {
             assert!(text.contains(comment), "{comment}");
         }
