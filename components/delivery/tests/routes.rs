@@ -39,6 +39,20 @@ async fn a_delivery_is_completed_once_its_kits_are_there() {
 }
 
 #[tokio::test]
+async fn only_the_delivery_that_is_meant_is_completed() {
+    let (native, app) = shop().await;
+    let id = requested(&native, &app, "a").await;
+    let seen = app.get(&format!("/deliveries/{id}")).await;
+    native.append("product", event("StockDecreased", "a"));
+    let complete =
+        async |etag: &str| app.call("POST", &format!("/deliveries/{id}/complete"), &[("if-match", etag)], None).await;
+    complete(seen.header("etag")).await.assert_problem(412, "stale");
+    assert_eq!(native.log_of("a").last().unwrap(), "StockDecreased");
+    let seen = app.get(&format!("/deliveries/{id}")).await;
+    assert_eq!(complete(seen.header("etag")).await.text("/status"), "completed");
+}
+
+#[tokio::test]
 async fn a_cancelled_order_is_not_delivered() {
     let (native, app) = shop().await;
     let id = requested(&native, &app, "a").await;

@@ -58,6 +58,30 @@ async fn a_change_honours_if_match() {
 }
 
 #[tokio::test]
+async fn a_question_is_answered_under_its_conditions() {
+    let (_, app) = shop().await;
+    let path = register(&app, "Bibimbap").await.header("location").to_owned();
+    for method in ["GET", "HEAD"] {
+        let ask = async |conditions: &[(&str, &str)]| app.call(method, &path, conditions, None).await;
+        for known in ["\"1\"", "W/\"1\"", "*", "\"0\", \"1\""] {
+            let same = ask(&[("if-none-match", known)]).await;
+            assert_eq!((same.status, same.header("etag"), &same.body), (304, "\"1\"", &Json::Null), "{known}");
+            assert_eq!(
+                (same.header("content-type"), same.header("content-length")),
+                ("", ""),
+                "of a body that is not there"
+            );
+        }
+        assert_eq!(ask(&[("if-none-match", "\"0\""), ("if-none-match", "\"1\"")]).await.status, 304);
+        assert_eq!(ask(&[("if-none-match", "\"2\""), ("if-match", "\"1\"")]).await.status, 200);
+        ask(&[("if-match", "\"2\""), ("if-none-match", "\"1\"")]).await.assert_problem(412, "stale");
+        ask(&[("if-none-match", "1")]).await.assert_problem(400, "malformed");
+    }
+    let list = app.call("GET", "/products", &[("if-none-match", "*"), ("if-match", "\"1\"")], None).await;
+    assert_eq!((list.status, list.items().len()), (200, 1), "a list has no ETag");
+}
+
+#[tokio::test]
 async fn the_same_key_gets_the_same_answer_and_one_kit() {
     let (native, app) = shop().await;
     let first = app.post_once("k", "/products", kit("Bibimbap")).await;

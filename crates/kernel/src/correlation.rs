@@ -1,6 +1,6 @@
 //! Who caused what: the ids that tie a request, its events and everything that follows from them together.
 
-use crate::Recorded;
+use crate::{Recorded, http::Conditions};
 use http::HeaderMap;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -21,6 +21,8 @@ pub struct Trace {
     pub causation_id: String,
     /// W3C trace context, with a span id of our own.
     pub traceparent: String,
+    /// What must hold of what the request is about.
+    pub(crate) conditions: Conditions,
     /// What it made happen, shared with the traces that follow from it: the types of the events.
     events: Arc<Mutex<Vec<&'static str>>>,
 }
@@ -35,6 +37,7 @@ impl Trace {
             correlation_id: given.unwrap_or_else(|| request_id.clone()),
             causation_id: header(headers, CAUSATION_HEADER).unwrap_or(request_id),
             traceparent: child(headers.get("traceparent").and_then(|value| value.to_str().ok())),
+            conditions: Conditions::default(),
             events: Arc::default(),
         }
     }
@@ -51,6 +54,7 @@ impl Trace {
             correlation_id: correlation_id.to_owned(),
             causation_id: id.to_owned(),
             traceparent: child(Some(traceparent)),
+            conditions: Conditions::default(),
             events: Arc::default(),
         }
     }
@@ -59,6 +63,11 @@ impl Trace {
     pub fn following(&self, event: &Recorded) -> Self {
         let trace = Self::of_event(&event.id, &event.correlation_id, &event.traceparent);
         Self { events: self.events.clone(), ..trace }
+    }
+
+    /// The same under these conditions.
+    pub fn under(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
     }
 
     /// Events of these types happened because of it: they stand in the request's log line.

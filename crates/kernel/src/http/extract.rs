@@ -294,27 +294,6 @@ impl<T> Page<T> {
     }
 }
 
-/// The `If-Match` header: the version that the caller expects.
-pub struct IfMatch(pub Option<i64>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(Self(None));
-        }
-        let etag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let Some(etag) = etag.filter(|etag| !etag.contains('"')) else {
-            return Err(Problem::malformed("`If-Match` must be one ETag in quotes, such as \"3\", or *."));
-        };
-        // An ETag that we never gave matches nothing.
-        Ok(Self(Some(etag.parse().unwrap_or(-1))))
-    }
-}
-
 /// The `Idempotency-Key` header.
 pub struct Key(pub Option<String>);
 

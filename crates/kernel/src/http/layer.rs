@@ -1,6 +1,6 @@
-//! The layer around all routes: correlation in and out, problems for what no route answered, the size of bodies.
+//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies.
 
-use super::{Answer, BODY_LIMIT, Problem, internal};
+use super::{Answer, BODY_LIMIT, Conditions, Problem, internal};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
@@ -12,7 +12,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
@@ -49,11 +49,19 @@ where
     #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
     let began = std::time::Instant::now();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    parts.extensions.insert(trace.clone());
-    let response = match collect(body).await {
-        Ok(bytes) => {
+    let conditions = Conditions::of_request(&parts.headers);
+    let response = match collect(body).await.and_then(|bytes| Ok((bytes, conditions?))) {
+        Ok((bytes, conditions)) => {
+            parts.extensions.insert(trace.clone().under(conditions.clone()));
             let request = Request::from_parts(parts, Body::from(bytes));
-            app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+            let mut response = app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+            // Those of a change were held against what it was decided on.
+            if matches!(method, Method::GET | Method::HEAD)
+                && let Some(answer) = response.extensions_mut().remove::<Answer>()
+            {
+                response = conditions.held_against(answer).into_response();
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     };

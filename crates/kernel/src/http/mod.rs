@@ -1,15 +1,15 @@
 //! What all routes share: answers, problems, bodies, queries, correlation.
 
 mod answer;
+mod condition;
 mod extract;
 mod internal;
 pub(crate) mod layer;
 mod problem;
 
 pub use answer::Answer;
-pub use extract::{
-    Body, Checks, IfMatch, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched,
-};
+pub use condition::{Conditions, ETag};
+pub use extract::{Body, Checks, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched};
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
 pub use layer::{app, context, serve};
 pub use problem::{FieldError, Problem};
