@@ -71,6 +71,12 @@ impl Answer {
         self
     }
 
+    /// With an `ETag` made of the body, where no version counts all that it shows.
+    pub fn etag_of_body(mut self) -> Self {
+        self.etag = Some(ETag::of_body(&self.body));
+        self
+    }
+
     /// With the `Location` of what was created.
     pub fn location(mut self, location: String) -> Self {
         self.location = Some(location);

@@ -6,7 +6,10 @@
 
 use super::{Answer, Problem};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hasher},
+};
 
 /// An entity tag of ours. They are all strong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,13 @@ impl ETag {
     /// That of the version of a resource.
     pub fn of_version(version: i64) -> Self {
         Self(version.to_string())
+    }
+
+    /// That of an answer with this body. Another build may have another for the same; it is sent again then.
+    pub fn of_body(body: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(body.as_bytes());
+        Self(format!("{:016x}", hasher.finish()))
     }
 }
 
