@@ -214,6 +214,23 @@ async fn an_answer_carries_the_callers_correlation_id() {
 }
 
 #[tokio::test]
+async fn what_is_said_twice_or_by_a_stranger_is_not_taken() {
+    let (native, app) = shop().await;
+    let register = async |headers: &[(&str, &str)]| app.call("POST", "/products", headers, Some(kit("Kimchi"))).await;
+    for twice in [("idempotency-key", "k"), ("content-type", "application/json")] {
+        register(&[twice, twice]).await.assert_problem(400, "malformed");
+    }
+    assert_eq!(native.log(), []);
+    let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let conversation = ("x-correlation-id", "conversation-7");
+    let made = register(&[parent, parent, conversation, conversation, ("x-causation-id", "conversation-7")]).await;
+    assert_eq!(made.status, 201);
+    let sql = "SELECT count(*) FROM event WHERE correlation_id <> 'conversation-7' AND causation_id <> 'conversation-7' \
+        AND traceparent NOT LIKE '%0af7651916cd43dd8448eb211c80319c%'";
+    assert_eq!(native.integer(sql), 1);
+}
+
+#[tokio::test]
 async fn paid_orders_take_from_the_stock_and_cancelled_ones_give_back() {
     let (native, app) = shop().await;
     let made = register(&app, "Kimchi").await;

@@ -9,7 +9,7 @@
 
 use crate::{
     Context, Kernel, Trace,
-    http::layer,
+    http::{layer, only_line},
     log,
     platform::{Platform, PlatformError, Row, Value, timestamp},
 };
@@ -500,9 +500,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header; empty when there is none.
+    /// A header, which is there once; empty when there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        only_line(&self.headers, name).unwrap().map_or("", |value| value.to_str().unwrap())
     }
 
     /// A text in the body; empty when there is none.
@@ -551,6 +551,11 @@ async fn answer(routes: Router, request: Request<Bytes>) -> Response<Bytes> {
     let answer = layer::serve("test", routes, request.map(Full::new)).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+/// An id as the shop makes them, of which a greater number sorts behind: for what is read page by page.
+pub fn id(number: u32) -> String {
+    format!("01900000-0000-7000-8000-{number:012}")
 }
 
 /// An event of this type about this order (for the catalogue: about product `kit-1`), for tests that do not care what

@@ -1,6 +1,6 @@
 //! What a route answers when all went well, or as it should.
 
-use super::ETag;
+use super::{ETag, only_line};
 use axum::{
     body::{Body, Bytes},
     response::IntoResponse,
@@ -52,10 +52,10 @@ impl Answer {
 
     /// What another component answered.
     pub fn relayed(response: &Response<Bytes>) -> Self {
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name| only_line(response.headers(), name).ok()??.to_str().ok();
         Self {
-            content_type: header(header::CONTENT_TYPE).unwrap_or("application/json").to_owned(),
-            retry_after: header(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
+            content_type: header(&header::CONTENT_TYPE).unwrap_or("application/json").to_owned(),
+            retry_after: header(&header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
             body: String::from_utf8_lossy(response.body()).into_owned(),
             ..Self::json(response.status(), ())
         }

@@ -1,6 +1,6 @@
 //! What comes in: bodies, queries, headers; each checked, each with a clear refusal.
 
-use super::{FieldError, Problem};
+use super::{FieldError, Problem, only_line};
 use crate::platform::Value;
 use axum::{
     body::Bytes,
@@ -48,7 +48,8 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        only_line(headers, &header::CONTENT_TYPE)?.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
@@ -301,7 +302,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let Some(value) = only_line(&parts.headers, "idempotency-key")? else { return Ok(Self(None)) };
         match value.to_str() {
             Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
             _ => Err(Problem::malformed("`Idempotency-Key` must have 1 to 255 visible ASCII characters.")),

@@ -1,6 +1,6 @@
 //! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies.
 
-use super::{Answer, BODY_LIMIT, Conditions, Problem, internal};
+use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, internal, only_line};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
@@ -45,7 +45,7 @@ where
     B: axum::body::HttpBody<Data = Bytes> + Unpin,
 {
     let (mut parts, body) = request.into_parts();
-    let trace = Trace::of_request(&parts.headers);
+    let trace = Trace::of_request(parts.uri.path(), &parts.headers);
     #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
     let began = std::time::Instant::now();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -70,10 +70,11 @@ where
     let status = response.status();
     let events = trace.events();
     // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
-    let is_quiet = method.is_safe() || path.starts_with("/internal/") || path == "/bell";
+    let is_quiet = method.is_safe() || path.starts_with(INTERNAL) || path == "/bell";
     if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
-        let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
+        let correlation_id = only_line(response.headers(), CORRELATION_HEADER).ok().flatten();
+        let correlation_id = correlation_id.and_then(|value| value.to_str().ok());
         let mut fields = json!({
             "method": method.as_str(), "path": path, "status": status.as_u16(),
             "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
