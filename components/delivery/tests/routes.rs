@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use delivery::{Deliveries, http::routes};
-use kernel::testing::{App, Native, Reply, event};
+use kernel::testing::{App, Native, Reply, event, id};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -91,8 +91,8 @@ async fn an_order_that_was_cancelled_first_is_never_requested() {
 #[tokio::test]
 async fn deliveries_are_listed_and_found() {
     let (native, app) = shop().await;
-    for order in ["a", "b", "c"] {
-        requested(&native, &app, order).await;
+    for number in 0..3 {
+        requested(&native, &app, &id(number)).await;
     }
     let first = app.get("/deliveries?limit=2").await;
     let next = app.get(&format!("/deliveries?limit=2&after={}", first.text("/next"))).await;
