@@ -154,13 +154,17 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// What a request says that it belongs to.
+    /// What a request says that it belongs to, if it says so once. What a later version has behind the flags is not read.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(TRACEPARENT)?.to_str().ok()?;
-        let is_hex = text.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let mut parts = text.split('-');
+        let mut lines = headers.get_all(TRACEPARENT).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+        let mut parts = line.to_str().ok()?.splitn(5, '-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if !is_hex || (version.len(), trace.len(), span.len(), flags.len()) != (2, 32, 16, 2) || version == "ff" {
+        let hex = |text: &str, length: usize| {
+            text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let is_known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+        if !(is_known && hex(trace, 32) && hex(span, 16) && hex(flags, 2)) {
             return None;
         }
         let context = Self {
@@ -299,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn a_later_trace_context_is_read_as_far_as_this_version_goes_and_none_is_read_twice() {
+        let later = HeaderValue::from_static("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-what-comes");
+        let mut headers = HeaderMap::from_iter([(TRACEPARENT, later.clone())]);
+        assert!(TraceContext::of(&headers).unwrap().sampled);
+        headers.append(TRACEPARENT, later);
+        assert_eq!(TraceContext::of(&headers), None);
+    }
+
+    #[test]
     fn what_is_no_trace_context_is_none() {
         for text in [
             "",
@@ -306,6 +319,7 @@ mod tests {
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
             "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
         ] {
             let headers = HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(text))]);
             assert_eq!(TraceContext::of(&headers), None, "{text}");

@@ -61,7 +61,8 @@ async fn show(State(kernel): State<Arc<Kernel<MyPages>>>, Path(order_id): Path<O
     let page = kernel.find::<MyPage>(&order_id).await?;
     let parked = kernel.parked(&[order_id.as_str()]).await?;
     match page {
-        Some(page) => Ok(Answer::ok(View::of(&page, &parked)).version(page.version).about(order_id.as_str())),
+        // Its version does not count what is parked, and begins anew with a rebuild.
+        Some(page) => Ok(Answer::ok(View::of(&page, &parked)).etag_of_body().about(order_id.as_str())),
         // Its very first event is parked.
         None if !parked.is_empty() => Err(Error::Delayed(order_id.to_string()).into()),
         None => Err(Problem::not_found("There is no such order.")),

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use delivery::{Deliveries, http::routes};
-use kernel::testing::{App, Native, Reply, event};
+use kernel::testing::{App, Native, Reply, event, id};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -36,6 +36,20 @@ async fn a_delivery_is_completed_once_its_kits_are_there() {
     assert_eq!((again.status, &again.body, again.header("etag")), (200, &done.body, done.header("etag")));
     assert_eq!(app.get(&format!("/deliveries/{id}")).await.body, done.body);
     assert_eq!(native.log_of("a"), ["PaymentCompleted", "DeliveryRequested", "StockDecreased", "DeliveryCompleted"]);
+}
+
+#[tokio::test]
+async fn only_the_delivery_that_is_meant_is_completed() {
+    let (native, app) = shop().await;
+    let id = requested(&native, &app, "a").await;
+    let seen = app.get(&format!("/deliveries/{id}")).await;
+    native.append("product", event("StockDecreased", "a"));
+    let complete =
+        async |etag: &str| app.call("POST", &format!("/deliveries/{id}/complete"), &[("if-match", etag)], None).await;
+    complete(seen.header("etag")).await.assert_problem(412, "stale");
+    assert_eq!(native.log_of("a").last().unwrap(), "StockDecreased");
+    let seen = app.get(&format!("/deliveries/{id}")).await;
+    assert_eq!(complete(seen.header("etag")).await.text("/status"), "completed");
 }
 
 #[tokio::test]
@@ -77,8 +91,8 @@ async fn an_order_that_was_cancelled_first_is_never_requested() {
 #[tokio::test]
 async fn deliveries_are_listed_and_found() {
     let (native, app) = shop().await;
-    for order in ["a", "b", "c"] {
-        requested(&native, &app, order).await;
+    for number in 0..3 {
+        requested(&native, &app, &id(number)).await;
     }
     let first = app.get("/deliveries?limit=2").await;
     let next = app.get(&format!("/deliveries?limit=2&after={}", first.text("/next"))).await;

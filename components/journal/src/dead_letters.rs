@@ -1,6 +1,6 @@
 //! The dead letters of all contexts in one list. Each context keeps its own; the journal passes on what is wanted of them.
 
-use crate::{contexts::Contexts, journal::Journal};
+use crate::{contexts::Contexts, http::sequence, journal::Journal};
 use ::http::Method;
 use axum::{
     body::Bytes,
@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 /// `GET /dead-letters`: context by context, each in the order of the log.
 pub async fn list(State(journal): State<Arc<Journal>>, query: Query) -> Result<Answer, Problem> {
-    let listing = query.listing(&["context", "status"])?;
     let contexts = &journal.contexts;
+    let listing = query.listing_after(&["context", "status"], "the id of a dead letter", |id| {
+        parse(contexts, id).map(|(context, sequence)| (context.to_owned(), sequence))
+    })?;
     let wanted = listing.filter("context");
     if wanted.is_some_and(|wanted| contexts.names().all(|name| name != wanted)) {
         let names: Vec<_> = contexts.names().collect();
@@ -27,11 +29,7 @@ pub async fn list(State(journal): State<Arc<Journal>>, query: Query) -> Result<A
         let message = "must be retrying, dead, waiting, resolved or discarded";
         return Err(Problem::invalid_field("status", message));
     }
-    let after = listing.after.as_deref().map(|after| {
-        let errors = || Problem::malformed("`after` must be the id of a dead letter.");
-        parse(contexts, after).ok_or_else(errors)
-    });
-    let (first, mut after) = after.transpose()?.unzip();
+    let (first, mut after) = listing.after.as_ref().map(|(context, sequence)| (context.as_str(), *sequence)).unzip();
     // One more than is shown tells whether there is a next page.
     let limit = listing.limit.saturating_add(1);
     let mut letters: Vec<Json> = Vec::new();
@@ -77,9 +75,9 @@ async fn pass_on(contexts: &Contexts, id: &str, what: &str, body: Bytes) -> Resu
 
 /// Context and sequence number out of an id such as `product-17`.
 fn parse<'a>(contexts: &'a Contexts, id: &str) -> Option<(&'a str, i64)> {
-    let (context, sequence) = id.rsplit_once('-')?;
+    let (context, number) = id.rsplit_once('-')?;
     let context = contexts.names().find(|name| *name == context)?;
-    Some((context, sequence.parse().ok().filter(|sequence| *sequence >= 0)?))
+    Some((context, sequence(number)?))
 }
 
 fn unavailable(context: &str) -> Problem {

@@ -10,7 +10,7 @@ use axum::{
 };
 use kernel::{
     Error,
-    http::{Answer, FieldError, Page, Problem, Query},
+    http::{Answer, Page, Problem, Query},
     platform::Platform,
 };
 use serde_json::{Map, json};
@@ -43,14 +43,8 @@ async fn index() -> Answer {
 }
 
 async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Answer, Problem> {
-    let listing = query.listing(&["order_id"])?;
-    let after = listing.after.as_deref().map_or(Ok(0), |after| {
-        let sequence = after.parse().ok().filter(|sequence: &i64| *sequence >= 0);
-        sequence.ok_or_else(|| {
-            let errors = vec![FieldError { field: "after".into(), message: "must be a sequence number".into() }];
-            Problem::malformed("`after` must be a sequence number.").with_errors(errors)
-        })
-    })?;
+    let listing = query.listing_after(&["order_id"], "a sequence number", sequence)?;
+    let after = listing.after.unwrap_or(0);
     let log = journal.log().await?;
     // Without `after` the log begins where it begins; with it, nobody may miss anything.
     let archived_to = log.archived_to().await?;
@@ -63,6 +57,11 @@ async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Ans
     let found = log.events(after, listing.filter("order_id"), listing.limit.saturating_add(1)).await?;
     let events = found.into_iter().map(CloudEvent::try_from).collect::<Result<_, _>>().map_err(Error::from)?;
     Ok(Answer::ok(Page::new(events, &listing, |event: &CloudEvent| event.sequence.to_string())))
+}
+
+/// A place in the log, as we write it.
+pub fn sequence(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|sequence: &i64| *sequence >= 0 && sequence.to_string() == text)
 }
 
 async fn bell(State(journal): State<Arc<Journal>>, ring: Bytes) -> Answer {

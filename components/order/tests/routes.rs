@@ -358,6 +358,41 @@ async fn events_of_others_move_the_order_on() {
 }
 
 #[tokio::test]
+async fn only_the_order_that_is_meant_is_cancelled() {
+    let shop = shop().await;
+    for (method, end) in [("DELETE", ""), ("POST", "/cancel")] {
+        let placed = shop.place().await;
+        let path = format!("/orders/{}", placed.text("/id"));
+        let path = path.as_str();
+        let cancel = async |conditions: &[(&str, &str)]| {
+            shop.orders.call(method, &format!("{path}{end}"), conditions, None).await
+        };
+        let before = shop.native.log();
+        for stale in ["\"1\"", "W/\"2\"", "\"1\", \"3\"", ""] {
+            cancel(&[("if-match", stale)]).await.assert_problem(412, "stale");
+        }
+        cancel(&[("if-none-match", "*")]).await.assert_problem(412, "stale");
+        cancel(&[("if-match", "\"2\""), ("if-match", "2")]).await.assert_problem(400, "malformed");
+        assert_eq!((shop.native.log(), shop.orders.get(path).await.header("etag")), (before, "\"2\""));
+        let cancelled = cancel(&[("if-match", "\"1\""), ("if-match", "\"2\"")]).await;
+        assert_eq!((cancelled.status, cancelled.header("etag")), (200, "\"3\""));
+    }
+    let unknown = shop.orders.call("DELETE", "/orders/unknown", &[("if-match", "*")], None).await;
+    unknown.assert_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_order_is_placed_unless_the_list_should_be_another() {
+    let shop = shop().await;
+    let place = async |name, value| shop.orders.call("POST", "/orders", &[(name, value)], Some(placement(CARD))).await;
+    let before = shop.native.log();
+    place("if-match", "\"1\"").await.assert_problem(412, "stale");
+    place("if-none-match", "*").await.assert_problem(412, "stale");
+    assert_eq!(shop.native.log(), before);
+    assert_eq!(place("if-match", "*").await.status, 201);
+}
+
+#[tokio::test]
 async fn a_members_orders_are_read_page_by_page() {
     let shop = shop().await;
     let mut made: Vec<Json> = vec![];

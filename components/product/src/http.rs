@@ -17,7 +17,7 @@ use contracts::{
 };
 use kernel::{
     Attempt, Created, Kernel, Trace, Versioned,
-    http::{Answer, Body, Checks, IfMatch, Key, Page, Problem, Query, integer, optional_integer, patched},
+    http::{Answer, Body, Checks, Key, Page, Problem, Query, integer, optional_integer, patched},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -105,11 +105,10 @@ async fn modify(
     State(kernel): State<Arc<Kernel<Products>>>,
     trace: Trace,
     Path(product_id): Path<ProductId>,
-    IfMatch(version): IfMatch,
     Body(patch): Body<Patch>,
 ) -> Result<Answer, Problem> {
     let command = Command::Modify { product_id, changes: patch.check()? };
-    let executed = kernel.execute(command, &trace).if_match(version).await?;
+    let executed = kernel.execute(command, &trace).await?;
     Ok(shown(StatusCode::OK, &product(executed.state)?))
 }
 

@@ -58,6 +58,30 @@ async fn a_change_honours_if_match() {
 }
 
 #[tokio::test]
+async fn a_question_is_answered_under_its_conditions() {
+    let (_, app) = shop().await;
+    let path = register(&app, "Bibimbap").await.header("location").to_owned();
+    for method in ["GET", "HEAD"] {
+        let ask = async |conditions: &[(&str, &str)]| app.call(method, &path, conditions, None).await;
+        for known in ["\"1\"", "W/\"1\"", "*", "\"0\", \"1\""] {
+            let same = ask(&[("if-none-match", known)]).await;
+            assert_eq!((same.status, same.header("etag"), &same.body), (304, "\"1\"", &Json::Null), "{known}");
+            assert_eq!(
+                (same.header("content-type"), same.header("content-length")),
+                ("", ""),
+                "of a body that is not there"
+            );
+        }
+        assert_eq!(ask(&[("if-none-match", "\"0\""), ("if-none-match", "\"1\"")]).await.status, 304);
+        assert_eq!(ask(&[("if-none-match", "\"2\""), ("if-match", "\"1\"")]).await.status, 200);
+        ask(&[("if-match", "\"2\""), ("if-none-match", "\"1\"")]).await.assert_problem(412, "stale");
+        ask(&[("if-none-match", "1")]).await.assert_problem(400, "malformed");
+    }
+    let list = app.call("GET", "/products", &[("if-none-match", "*"), ("if-match", "\"1\"")], None).await;
+    assert_eq!((list.status, list.items().len()), (200, 1), "a list has no ETag");
+}
+
+#[tokio::test]
 async fn the_same_key_gets_the_same_answer_and_one_kit() {
     let (native, app) = shop().await;
     let first = app.post_once("k", "/products", kit("Bibimbap")).await;
@@ -187,6 +211,23 @@ async fn an_answer_carries_the_callers_correlation_id() {
         AND traceparent LIKE '00-0af7651916cd43dd8448eb211c80319c-%-01' AND traceparent NOT LIKE '%b7ad6b7169203331%'";
     assert_eq!(native.integer(sql), 1);
     assert!(!app.get("/products").await.header("x-correlation-id").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_said_twice_or_by_a_stranger_is_not_taken() {
+    let (native, app) = shop().await;
+    let register = async |headers: &[(&str, &str)]| app.call("POST", "/products", headers, Some(kit("Kimchi"))).await;
+    for twice in [("idempotency-key", "k"), ("content-type", "application/json")] {
+        register(&[twice, twice]).await.assert_problem(400, "malformed");
+    }
+    assert_eq!(native.log(), []);
+    let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let conversation = ("x-correlation-id", "conversation-7");
+    let made = register(&[parent, parent, conversation, conversation, ("x-causation-id", "conversation-7")]).await;
+    assert_eq!(made.status, 201);
+    let sql = "SELECT count(*) FROM event WHERE correlation_id <> 'conversation-7' AND causation_id <> 'conversation-7' \
+        AND traceparent NOT LIKE '%0af7651916cd43dd8448eb211c80319c%'";
+    assert_eq!(native.integer(sql), 1);
 }
 
 #[tokio::test]

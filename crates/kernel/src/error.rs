@@ -52,11 +52,11 @@ impl Error {
 pub enum Failure<R> {
     #[error("{0}")]
     Refused(R),
-    /// The state has another version than the caller expected (`If-Match`).
-    #[error("it has version {actual} by now")]
+    /// It is not in the version that the caller's conditions are for (`If-Match`).
+    #[error("it has version {actual:?} by now")]
     Stale {
-        /// The version it has.
-        actual: i64,
+        /// The version it has, if it is something that has versions.
+        actual: Option<i64>,
     },
     /// Another request with the same idempotency key came first.
     #[error("another request with this idempotency key came first")]

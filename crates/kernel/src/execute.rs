@@ -4,6 +4,7 @@
 use crate::{
     Context, Kernel, Recorded, Trace,
     error::{Error, Failure},
+    http::ETag,
     idempotency::Attempt,
     log, platform,
     read::{Basis, Known},
@@ -28,17 +29,11 @@ pub struct Execution<'a, C: Context> {
     kernel: &'a Kernel<C>,
     command: C::Command,
     trace: &'a Trace,
-    if_match: Option<i64>,
     attempt: Option<&'a Attempt>,
     known: Option<Basis>,
 }
 
 impl<'a, C: Context> Execution<'a, C> {
-    /// Only if the state has this version ([`Failure::Stale`] otherwise).
-    pub fn if_match(self, version: Option<i64>) -> Self {
-        Self { if_match: version, ..self }
-    }
-
     /// Only if nobody came with the attempt's idempotency key before ([`Failure::KeyTaken`] otherwise).
     pub fn once(self, attempt: &'a Attempt) -> Self {
         Self { attempt: Some(attempt), ..self }
@@ -55,7 +50,7 @@ impl<'a, C: Context> IntoFuture for Execution<'a, C> {
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { kernel, command, trace, if_match, attempt, known } = self;
+        let Self { kernel, command, trace, attempt, known } = self;
         let key = C::target(&command);
         let decide = move |state: &C::State| {
             let decided = C::decide(state, command.clone())?;
@@ -65,7 +60,7 @@ impl<'a, C: Context> IntoFuture for Execution<'a, C> {
             let events = happen::<C>(decided, trace, &time, &mut state);
             Ok(Decision { subject, state, events })
         };
-        Box::pin(async move { kernel.change(&key, if_match, attempt, known, trace, decide).await })
+        Box::pin(async move { kernel.change(&key, attempt, known, trace, decide).await })
     }
 }
 
@@ -77,9 +72,10 @@ struct Decision<S> {
 }
 
 impl<C: Context> Kernel<C> {
-    /// Carries out a command on what it is about ([`target`](crate::Decider::target)).
+    /// Carries out a command on what it is about ([`target`](crate::Decider::target)), if that is as the conditions of the
+    /// trace say ([`Failure::Stale`] otherwise).
     pub fn execute<'a>(&'a self, command: C::Command, trace: &'a Trace) -> Execution<'a, C> {
-        Execution { kernel: self, command, trace, if_match: None, attempt: None, known: None }
+        Execution { kernel: self, command, trace, attempt: None, known: None }
     }
 
     /// Changes the state by itself, without an event: what only this context has to remember about the subject. What it
@@ -96,13 +92,12 @@ impl<C: Context> Kernel<C> {
         let decide = |state: &C::State| {
             Ok(Decision { subject: Some(subject.to_owned()), state: change(state.clone()), events: vec![] })
         };
-        Ok(self.change(key, None, None, None, &Trace::own(), decide).await?.state)
+        Ok(self.change(key, None, None, &Trace::own(), decide).await?.state)
     }
 
     async fn change(
         &self,
         key: &<C::State as State>::Key,
-        if_match: Option<i64>,
         attempt: Option<&Attempt>,
         mut known: Option<Basis>,
         trace: &Trace,
@@ -117,15 +112,14 @@ impl<C: Context> Kernel<C> {
             };
             let version = |rows: &Rows| row_keys.first().map_or(0, |first| rows.version(first));
             let before = C::State::read(key, &rows).map_err(Error::from)?;
-            if let Some(expected) = if_match
-                && expected != version(&rows)
-                && version(&rows) > 0
-            {
-                return Err(Failure::Stale { actual: version(&rows) });
+            let actual = version(&rows);
+            // What is not there yet can be made, or is refused for that.
+            if actual > 0 && !trace.conditions.allow_change(Some(&ETag::of_version(actual))) {
+                return Err(Failure::Stale { actual: Some(actual) });
             }
             let Decision { subject, state, events } = decide(&before).map_err(Failure::Refused)?;
             if events.is_empty() && state == before {
-                return Ok(Executed { state: Versioned { version: version(&rows), value: state }, events });
+                return Ok(Executed { state: Versioned { version: actual, value: state }, events });
             }
             state.write(&mut rows).map_err(Error::from)?;
             let version = version(&rows);

@@ -55,7 +55,8 @@ impl Attempt {
 }
 
 impl<C: Context> Kernel<C> {
-    /// Carries out a command that creates something, unless an earlier request with the attempt's key did.
+    /// Carries out a command that creates something, unless an earlier request with the attempt's key did. The conditions of
+    /// the trace are about the list that it joins, which has no ETag.
     ///
     /// # Errors
     /// [`Failure::KeyReused`] when that one had another body; else those of a command.
@@ -65,6 +66,9 @@ impl<C: Context> Kernel<C> {
         trace: &Trace,
         attempt: Option<&Attempt>,
     ) -> Result<Created<C::State>, Failure<C::Refusal>> {
+        if !trace.conditions.allow_change(None) {
+            return Err(Failure::Stale { actual: None });
+        }
         let Some(attempt) = attempt else { return Ok(Created::Now(self.execute(command, trace).await?)) };
         match self.execute(command, trace).once(attempt).await {
             Ok(executed) => Ok(Created::Now(executed)),

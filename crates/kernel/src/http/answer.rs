@@ -1,5 +1,6 @@
 //! What a route answers when all went well, or as it should.
 
+use super::{ETag, only_line};
 use axum::{
     body::{Body, Bytes},
     response::IntoResponse,
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 pub struct Answer {
     status: u16,
     content_type: String,
-    etag: Option<String>,
+    etag: Option<ETag>,
     location: Option<String>,
     retry_after: Option<u64>,
     correlation_id: Option<String>,
@@ -51,10 +52,10 @@ impl Answer {
 
     /// What another component answered.
     pub fn relayed(response: &Response<Bytes>) -> Self {
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name| only_line(response.headers(), name).ok()??.to_str().ok();
         Self {
-            content_type: header(header::CONTENT_TYPE).unwrap_or("application/json").to_owned(),
-            retry_after: header(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
+            content_type: header(&header::CONTENT_TYPE).unwrap_or("application/json").to_owned(),
+            retry_after: header(&header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()),
             body: String::from_utf8_lossy(response.body()).into_owned(),
             ..Self::json(response.status(), ())
         }
@@ -66,7 +67,13 @@ impl Answer {
 
     /// With the resource's version as its `ETag`.
     pub fn version(mut self, version: i64) -> Self {
-        self.etag = Some(format!("\"{version}\""));
+        self.etag = Some(ETag::of_version(version));
+        self
+    }
+
+    /// With an `ETag` made of the body, where no version counts all that it shows.
+    pub fn etag_of_body(mut self) -> Self {
+        self.etag = Some(ETag::of_body(&self.body));
         self
     }
 
@@ -84,6 +91,15 @@ impl Answer {
 
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(super) fn etag(&self) -> Option<&ETag> {
+        self.etag.as_ref()
+    }
+
+    /// 304 in its place: whoever asks has it already.
+    pub(super) fn not_modified(self) -> Self {
+        Self { status: StatusCode::NOT_MODIFIED.as_u16(), body: String::new(), ..self }
     }
 
     pub(super) fn correlation_id(&self) -> Option<&str> {
@@ -105,15 +121,16 @@ impl Answer {
         let status = self.status();
         // With its length, so that a client sees it when the rest of an answer never comes.
         let length = self.body.len().to_string();
+        let has_body = status != StatusCode::NOT_MODIFIED;
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = status;
         let retry_after = self.retry_after.map(|seconds| seconds.to_string());
         let headers = [
-            (header::CONTENT_TYPE, Some(self.content_type)),
-            (header::ETAG, self.etag),
+            (header::CONTENT_TYPE, has_body.then_some(self.content_type)),
+            (header::ETAG, self.etag.map(|etag| etag.to_string())),
             (header::LOCATION, self.location),
             (header::RETRY_AFTER, retry_after),
-            (header::CONTENT_LENGTH, Some(length)),
+            (header::CONTENT_LENGTH, has_body.then_some(length)),
         ];
         for (name, value) in headers {
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {

@@ -1,6 +1,6 @@
 //! What comes in: bodies, queries, headers; each checked, each with a clear refusal.
 
-use super::{FieldError, Problem};
+use super::{FieldError, Problem, only_line};
 use crate::platform::Value;
 use axum::{
     body::Bytes,
@@ -12,6 +12,7 @@ use serde::{
     de::{self, DeserializeOwned, Visitor},
 };
 use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::RangeInclusive};
+use uuid::Uuid;
 
 /// A JSON body of this form: 415 when it is not declared as JSON, 400 when it is not JSON or has another form.
 pub struct Body<T>(pub T);
@@ -48,7 +49,8 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        only_line(headers, &header::CONTENT_TYPE)?.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
@@ -216,29 +218,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// A part of a list, as it was asked for.
+/// A part of a list, as it was asked for. `A` is what the list's cursors are.
 #[derive(Debug)]
-pub struct Listing {
+pub struct Listing<A = Uuid> {
     /// How many items at most: 1 to 100.
     pub limit: usize,
     /// Behind which item.
-    pub after: Option<String>,
+    pub after: Option<A>,
     filters: BTreeMap<String, String>,
 }
 
-impl Listing {
+impl<A> Listing<A> {
     /// A filter, if it was given.
     pub fn filter(&self, name: &str) -> Option<&str> {
         self.filters.get(name).map(String::as_str)
     }
+}
 
+impl Listing {
     /// The statement and its parameters for this part of a list: `base`, which ends in a condition, narrowed by the
     /// filters that were given (each with its column), newest first by `order`. One item more than is shown tells
     /// whether there is a next page.
     pub fn select(&self, base: &str, order: &str, filters: &[(&str, &str)]) -> (String, Vec<Value>) {
         let fetch = i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1);
         // No id sorts behind a tilde.
-        let after = self.after.clone().unwrap_or_else(|| "~".into());
+        let after = self.after.map_or_else(|| "~".to_owned(), |after| after.to_string());
         let mut parameters = vec![after.into(), fetch.into()];
         let mut sql = format!("{base} AND {order} < ?1");
         for (filter, column) in filters {
@@ -253,11 +257,27 @@ impl Listing {
 }
 
 impl Query {
-    /// The list that is asked for, with these filters allowed.
+    /// The list that is asked for, with these filters allowed. Its cursors are ids that were made here.
     ///
     /// # Errors
-    /// 400 for a parameter that the list does not have or a limit that is no number, 422 for one out of range.
-    pub fn listing(mut self, filters: &[&str]) -> Result<Listing, Problem> {
+    /// 400 for a parameter that the list does not have, a cursor that is none of its, or a limit that is no number; 422 for a
+    /// limit out of range.
+    pub fn listing(self, filters: &[&str]) -> Result<Listing, Problem> {
+        self.listing_after(filters, "an id", |after| {
+            after.parse().ok().filter(|id: &Uuid| id.get_version_num() == 7 && id.to_string() == after)
+        })
+    }
+
+    /// The same for a list with cursors of its own: `what` names one, `cursor` reads it.
+    ///
+    /// # Errors
+    /// Those of a [`listing`](Self::listing).
+    pub fn listing_after<A>(
+        mut self,
+        filters: &[&str],
+        what: &str,
+        cursor: impl FnOnce(&str) -> Option<A>,
+    ) -> Result<Listing<A>, Problem> {
         let limit = self.0.remove("limit");
         let after = self.0.remove("after");
         if let Some(name) = self.0.keys().find(|name| !filters.contains(&name.as_str())) {
@@ -273,6 +293,15 @@ impl Query {
                 return Err(Problem::malformed("`limit` must be a number.").with_errors(errors));
             }
         };
+        let after = match after.as_deref().map(cursor) {
+            None => None,
+            Some(Some(after)) => Some(after),
+            Some(None) => {
+                let message = format!("must be {what}, as `next` has it");
+                let errors = vec![FieldError { field: "after".into(), message: message.clone() }];
+                return Err(Problem::malformed(format!("`after` {message}.")).with_errors(errors));
+            }
+        };
         Ok(Listing { limit: usize::try_from(limit).unwrap_or(20), after, filters: self.0 })
     }
 }
@@ -286,32 +315,11 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The page of what was fetched (see [`Listing::select`]); `cursor` names an item for `?after=`.
-    pub fn new(mut items: Vec<T>, listing: &Listing, cursor: impl Fn(&T) -> String) -> Self {
+    pub fn new<A>(mut items: Vec<T>, listing: &Listing<A>, cursor: impl Fn(&T) -> String) -> Self {
         let more = items.len() > listing.limit;
         items.truncate(listing.limit);
         let next = if more { items.last().map(cursor) } else { None };
         Self { items, next }
-    }
-}
-
-/// The `If-Match` header: the version that the caller expects.
-pub struct IfMatch(pub Option<i64>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(Self(None));
-        }
-        let etag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let Some(etag) = etag.filter(|etag| !etag.contains('"')) else {
-            return Err(Problem::malformed("`If-Match` must be one ETag in quotes, such as \"3\", or *."));
-        };
-        // An ETag that we never gave matches nothing.
-        Ok(Self(Some(etag.parse().unwrap_or(-1))))
     }
 }
 
@@ -322,10 +330,46 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let Some(value) = only_line(&parts.headers, "idempotency-key")? else { return Ok(Self(None)) };
         match value.to_str() {
             Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
             _ => Err(Problem::malformed("`Idempotency-Key` must have 1 to 255 visible ASCII characters.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(cursor: &str) -> Result<Option<String>, u16> {
+        let query = Query(BTreeMap::from([("after".to_owned(), cursor.to_owned())]));
+        let listing = query.listing(&[]).map_err(|problem| problem.status().as_u16())?;
+        Ok(listing.after.map(|after| after.to_string()))
+    }
+
+    #[test]
+    fn a_list_goes_on_after_an_id_that_was_made_here() {
+        let id = "01a204d9-bff9-722a-860f-a36cfafbc3a9";
+        assert_eq!(after(id), Ok(Some(id.to_owned())));
+        let others = [
+            "",
+            "~",
+            "';--",
+            "3",
+            "unknown",
+            " 01a204d9-bff9-722a-860f-a36cfafbc3a9",
+            "01a204d9-bff9-722a-860f-a36cfafbc3a",
+            "01A204D9-BFF9-722A-860F-A36CFAFBC3A9",
+            "01a204d9bff9722a860fa36cfafbc3a9",
+            "{01a204d9-bff9-722a-860f-a36cfafbc3a9}",
+            "urn:uuid:01a204d9-bff9-722a-860f-a36cfafbc3a9",
+            "00000000-0000-0000-0000-000000000000",
+            "01a204d9-bff9-422a-860f-a36cfafbc3a9",
+            "product-3",
+        ];
+        for other in others {
+            assert_eq!(after(other), Err(400), "{other}");
         }
     }
 }

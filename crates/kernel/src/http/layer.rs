@@ -1,6 +1,6 @@
-//! The layer around all routes: correlation in and out, problems for what no route answered, the size of bodies.
+//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies.
 
-use super::{Answer, BODY_LIMIT, Problem, internal};
+use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, internal, only_line};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
@@ -12,7 +12,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
@@ -45,15 +45,23 @@ where
     B: axum::body::HttpBody<Data = Bytes> + Unpin,
 {
     let (mut parts, body) = request.into_parts();
-    let trace = Trace::of_request(&parts.headers);
+    let trace = Trace::of_request(parts.uri.path(), &parts.headers);
     #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
     let began = std::time::Instant::now();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    parts.extensions.insert(trace.clone());
-    let response = match collect(body).await {
-        Ok(bytes) => {
+    let conditions = Conditions::of_request(&parts.headers);
+    let response = match collect(body).await.and_then(|bytes| Ok((bytes, conditions?))) {
+        Ok((bytes, conditions)) => {
+            parts.extensions.insert(trace.clone().under(conditions.clone()));
             let request = Request::from_parts(parts, Body::from(bytes));
-            app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+            let mut response = app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+            // Those of a change were held against what it was decided on.
+            if matches!(method, Method::GET | Method::HEAD)
+                && let Some(answer) = response.extensions_mut().remove::<Answer>()
+            {
+                response = conditions.held_against(answer).into_response();
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     };
@@ -62,10 +70,11 @@ where
     let status = response.status();
     let events = trace.events();
     // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
-    let is_quiet = method.is_safe() || path.starts_with("/internal/") || path == "/bell";
+    let is_quiet = method.is_safe() || path.starts_with(INTERNAL) || path == "/bell";
     if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
         let level = if status.is_server_error() { Level::Error } else { Level::Info };
-        let correlation_id = response.headers().get(CORRELATION_HEADER).and_then(|value| value.to_str().ok());
+        let correlation_id = only_line(response.headers(), CORRELATION_HEADER).ok().flatten();
+        let correlation_id = correlation_id.and_then(|value| value.to_str().ok());
         let mut fields = json!({
             "method": method.as_str(), "path": path, "status": status.as_u16(),
             "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,

@@ -65,6 +65,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, kind, detail)
     }
 
+    /// 412: not as the request says that it must be.
+    pub fn stale(how: impl Display) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "stale", format!("{how} Read it again and decide anew."))
+    }
+
     /// 422: understood, but against the rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = "Some fields are not as they should be; see `errors`.";
@@ -175,11 +180,8 @@ impl<R: Into<Problem>> From<Failure<R>> for Problem {
     fn from(failure: Failure<R>) -> Self {
         match failure {
             Failure::Refused(refusal) => refusal.into(),
-            Failure::Stale { actual } => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "stale",
-                format!("It has version {actual} by now. Read it again and decide anew."),
-            ),
+            Failure::Stale { actual: Some(actual) } => Self::stale(format!("It has version {actual} by now.")),
+            Failure::Stale { actual: None } => Self::stale("It has no ETag."),
             Failure::KeyTaken => {
                 Self::conflict("key-in-use", "Another request with this Idempotency-Key is being worked on. Try again.")
             }

@@ -1,7 +1,10 @@
 //! A context with its routes, called as Spin would call it.
 
 use super::Native;
-use crate::{Context, Kernel, http::layer};
+use crate::{
+    Context, Kernel,
+    http::{layer, only_line},
+};
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -57,9 +60,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header; empty when there is none.
+    /// A header, which is there once; empty when there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        only_line(&self.headers, name).unwrap().map_or("", |value| value.to_str().unwrap())
     }
 
     /// A text in the body; empty when there is none.

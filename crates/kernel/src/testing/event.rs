@@ -3,6 +3,11 @@
 use contracts::{Event, EventType};
 use serde_json::{Value as Json, json};
 
+/// An id as the shop makes them, of which a greater number sorts behind: for what is read page by page.
+pub fn id(number: u32) -> String {
+    format!("01900000-0000-7000-8000-{number:012}")
+}
+
 /// An event of this type about this order (for the catalogue: about product `kit-1`), for tests that do not care what
 /// else is in it.
 pub fn event(event_type: &str, order_id: &str) -> Event {

@@ -15,7 +15,7 @@ mod native;
 pub mod scenario;
 
 pub use app::{App, Reply, call};
-pub use event::{event, event_with};
+pub use event::{event, event_with, id};
 pub use fault::Hold;
 pub use native::Native;
 

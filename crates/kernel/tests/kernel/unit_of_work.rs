@@ -2,8 +2,10 @@
 
 use crate::tally::{self, Refusal, Tallies, Tally};
 use contracts::ids::OrderId;
+use http::{HeaderValue, header};
 use kernel::{
     Error, Failure, Kernel, Trace,
+    http::Conditions,
     platform::PlatformError,
     platform::Value,
     testing::{Native, event},
@@ -163,10 +165,12 @@ async fn whoever_expects_another_version_is_told() {
     tally::place(&kernel, "a").await.unwrap();
     let close = async |version| {
         let command = tally::Command::Close(OrderId::new("a"));
-        kernel.execute(command, &Trace::own()).if_match(Some(version)).await
+        let headers = [(header::IF_MATCH, HeaderValue::from_static(version))].into_iter().collect();
+        let trace = Trace::own().under(Conditions::of_request(&headers).unwrap());
+        kernel.execute(command, &trace).await
     };
-    assert!(matches!(close(2).await, Err(Failure::Stale { actual: 1 })));
-    assert_eq!(close(1).await.unwrap().state.version, 2);
+    assert!(matches!(close("\"2\"").await, Err(Failure::Stale { actual: Some(1) })));
+    assert_eq!(close("\"0\", \"1\"").await.unwrap().state.version, 2);
 }
 
 #[tokio::test]
