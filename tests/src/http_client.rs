@@ -130,7 +130,9 @@ impl Answer {
             "a failure of ours"
         } else if self.header("x-correlation-id").is_none_or(str::is_empty) {
             "no x-correlation-id"
-        } else if self.header("content-type") != Some(json) && !self.is_text() {
+        } else if self.status == 304 && (self.header("content-type").is_some() || !self.body.is_empty()) {
+            "a body for whoever has it already"
+        } else if self.status != 304 && self.header("content-type") != Some(json) && !self.is_text() {
             "not JSON"
         } else if self.status == 503 && self.header("retry-after").is_none() {
             "a 503 that does not say when to come back"

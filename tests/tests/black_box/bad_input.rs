@@ -471,16 +471,11 @@ mod cases {
             for after in
                 ["", "abc", "%00", "-1", "%FF", "99999999999999999999", "%27%3B%20DROP%20TABLE%20event%3B%20--"]
             {
-                let answer = ask(&format!("after={after}"));
-                assert!([200, 400, 422].contains(&answer.status), "{answer}");
-                if answer.status != 200 {
-                    answer.problem(answer.status);
-                }
+                ask(&format!("after={after}")).problem(400);
             }
         }
         for after in ["abc", "1.5", "99999999999999999999"] {
-            let answer = stage.shop.get(&format!("/events?after={after}"));
-            assert!([400, 422].contains(&answer.status), "{answer}");
+            stage.shop.get(&format!("/events?after={after}")).problem(400);
         }
     }
 
@@ -490,12 +485,12 @@ mod cases {
             let call = stage.shop.call("PATCH", &path).header("if-match", etag);
             call.json(&json!({"price": 77})).send()
         };
-        for etag in ["1", "abc", "\"", "\"1", "\"1\", \"2\"", "W/\"2\"", ""] {
-            let answer = change(etag);
-            assert!([400, 412].contains(&answer.status), "{answer}");
-            answer.problem(answer.status);
+        for etag in ["1", "abc", "\"", "\"1", "w/\"1\"", "*, \"1\"", "\"' OR 1=1\""] {
+            change(etag).problem(400);
         }
-        for etag in ["\"0\"", "\"1\"", "\"99\"", "\"-1\"", "\"\"", "\"99999999999999999999\"", "\"' OR 1=1\""] {
+        for etag in
+            ["W/\"2\"", "", "\"98\", \"99\"", "\"0\"", "\"1\"", "\"99\"", "\"-1\"", "\"\"", "\"99999999999999999999\""]
+        {
             change(etag).problem(412);
         }
     }

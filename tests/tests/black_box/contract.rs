@@ -20,10 +20,12 @@ fn every_answer_of_the_contract_is_given(shop: &Shop) {
     patch(&path, 0).send().problem(422);
     patch(&path, 1).header("if-match", "\"99\"").send().problem(412);
     patch("/products/unknown", 1).send().problem(404);
+    let stale = |method: &str, path: &str| shop.call(method, path).header("if-match", "\"99\"").send().problem(412);
     // An order that is delivered, one that is cancelled, one that is declined.
     let delivered = shop.order_under_way(&kit, 1);
     let delivery = text(&shop.delivery(&delivered.id).expect("a delivery")["id"]);
     let payment = text(&shop.payment(&delivered.id).expect("a payment")["id"]);
+    stale("POST", &format!("/deliveries/{delivery}/complete"));
     shop.act(&format!("/deliveries/{delivery}/complete")).is(200);
     shop.act("/deliveries/unknown/complete").problem(404);
     let cancelled = shop.order_under_way(&kit, 1);
@@ -39,6 +41,7 @@ fn every_answer_of_the_contract_is_given(shop: &Shop) {
     for (method, end) in ways {
         let cancel = |id: &str| shop.call(method, &format!("/orders/{id}{end}"));
         cancel("unknown").send().problem(404);
+        stale(method, &format!("/orders/{}{end}", delivered.id));
         cancel(&delivered.id).send().problem(409);
         cancel(&delivered.id).json(&reason).send().problem(422);
     }
@@ -52,14 +55,23 @@ fn every_answer_of_the_contract_is_given(shop: &Shop) {
         ("/{member_id}", &delivered.member),
     ];
     for (_, path, _) in Api::shop().operations().into_iter().filter(|(method, ..)| *method == "get") {
-        let at = |id: &str| {
+        let under = |condition: Option<(&str, &str)>, id: &str| {
             let parts = path.split('/').map(|part| if part.starts_with('{') { id } else { part });
-            let answer = shop.get(&parts.collect::<Vec<_>>().join("/"));
+            let call = shop.call("GET", &parts.collect::<Vec<_>>().join("/"));
+            let answer = match condition {
+                Some((name, value)) => call.header(name, value).send(),
+                None => call.send(),
+            };
             assert_eq!(answer.breach(), None, "{answer}");
             answer.status
         };
+        let at = |id: &str| under(None, id);
         match shown.iter().find(|(of, _)| path.contains(of)) {
-            Some((_, one)) => assert_eq!((at(one), at("unknown")), (200, 404), "{path}"),
+            Some((_, one)) => {
+                assert_eq!((at(one), at("unknown")), (200, 404), "{path}");
+                let (known, stale) = (Some(("if-none-match", "*")), Some(("if-match", "\"99\"")));
+                assert_eq!((under(known, one), under(stale, one)), (304, 412), "{path}");
+            }
             None => assert_eq!(at(""), 200, "{path}: if it shows one thing, which one is there?"),
         }
     }

@@ -6,6 +6,9 @@ shared!(
     a_change_of_what_somebody_else_changed_is_refused,
     of_ten_changes_of_the_same_version_one_is_made,
     every_single_resource_has_an_etag,
+    what_was_done_meanwhile_is_not_undone,
+    what_is_said_twice_is_not_taken,
+    what_a_stranger_calls_the_cause_is_not_logged,
     the_correlation_id_comes_back,
     an_unfit_correlation_id_is_replaced,
     an_unknown_route_is_a_problem,
@@ -64,7 +67,66 @@ fn every_single_resource_has_an_etag(shop: &Shop) {
         answer.is(200);
         let etag = answer.header("etag").unwrap_or_else(|| panic!("no ETag: {answer}"));
         assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+        for method in ["GET", "HEAD"] {
+            let ask = |name: &str, value: &str| shop.call(method, &path).header(name, value).send();
+            for known in [etag, "*", &format!("\"x\", W/{etag}")] {
+                let same = ask("if-none-match", known);
+                assert_eq!((same.status, same.header("etag"), same.body.as_str()), (304, Some(etag), ""), "{same}");
+            }
+            assert_eq!(ask("if-none-match", "\"x\"").status, 200);
+            assert_eq!(ask("if-match", "\"x\"").status, 412);
+            assert_eq!(ask("if-match", &format!("\"x\", {etag}")).status, 200);
+        }
     }
+}
+
+fn what_was_done_meanwhile_is_not_undone(shop: &Shop) {
+    let kit = shop.kit(5);
+    for (method, end) in [("DELETE", ""), ("POST", "/cancel")] {
+        let order = shop.order_under_way(&kit, 1);
+        let path = format!("/orders/{}", order.id);
+        let cancel = |etag: &str| shop.call(method, &format!("{path}{end}")).header("if-match", etag).send();
+        let before = shop.get(&path);
+        for stale in ["\"1\"", "\"x\"", &format!("W/{}", before.header("etag").expect("an ETag"))] {
+            cancel(stale).problem(412);
+        }
+        cancel("1").problem(400);
+        assert_eq!(shop.get(&path).is(200), before.is(200));
+        assert_eq!(cancel(before.header("etag").expect("an ETag")).is(200)["status"], "cancelled");
+    }
+    let order = shop.order_under_way(&kit, 1);
+    let path = format!("/deliveries/{}", text(&shop.delivery(&order.id).expect("a delivery")["id"]));
+    let complete = |etag: &str| shop.call("POST", &format!("{path}/complete")).header("if-match", etag).send();
+    complete("\"x\"").problem(412);
+    assert_eq!(complete(shop.get(&path).header("etag").expect("an ETag")).is(200)["status"], "completed");
+}
+
+fn what_is_said_twice_is_not_taken(shop: &Shop) {
+    let kit = json!({"seller_id": unique("seller"), "name": "n", "price": 1, "stock": 1});
+    let register = || shop.call("POST", "/products").json(&kit);
+    register().header("idempotency-key", "a").header("idempotency-key", "a").send().problem(400);
+    register().header("content-type", "application/json").send().problem(400);
+    let trace = |lines: usize| {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let call = (0..lines).fold(register(), |call, _| call.header("traceparent", parent));
+        let made = text(&call.send().is(201)["id"]);
+        shop.events(&made).one("ProductRegistered").trace_id() == &parent[3..35]
+    };
+    assert_eq!((trace(1), trace(2)), (true, false));
+    let path = format!("/products/{}", shop.kit(1).id);
+    let lines = |first: &str, second: &str| {
+        let call = shop.call("PATCH", &path).json(&json!({"price": 2}));
+        call.header("if-match", first).header("if-match", second).send().status
+    };
+    assert_eq!((lines("\"x\"", "\"y\""), lines("\"x\"", "\"1\"")), (412, 200));
+}
+
+fn what_a_stranger_calls_the_cause_is_not_logged(shop: &Shop) {
+    let cause = unique("cause");
+    let kit = json!({"seller_id": unique("seller"), "name": "n", "price": 1, "stock": 1});
+    let made = shop.call("POST", "/products").json(&kit).header("x-causation-id", &cause).send();
+    let events = shop.events(&text(&made.is(201)["id"]));
+    assert_ne!(events.one("ProductRegistered").causationid, cause);
 }
 
 fn the_correlation_id_comes_back(shop: &Shop) {
