@@ -111,6 +111,7 @@ static STAGE: OnceLock<Stage> = OnceLock::new();
 changes_nothing!(
     a_wrong_method_is_405_with_allow,
     what_is_not_declared_as_json_is_415,
+    what_is_encoded_is_415,
     malformed_json_is_400,
     a_body_of_1_mb_is_413,
     a_wrong_type_or_a_missing_field_is_400,
@@ -162,6 +163,33 @@ mod cases {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json", ""] {
                 let call = stage.shop.call(method, &path).header("content-type", content_type);
                 call.body(good.to_string()).send().problem(415);
+            }
+        }
+    }
+
+    /// By every route that is no mere reading, also where a body is not read; whatever is in it.
+    pub(super) fn what_is_encoded_is_415(stage: &Stage) {
+        let ways = stage.bodies().into_iter().chain(stage.optional_bodies());
+        let unread = ["/bell", "/catch-up", "/dead-letters/product-1/retry", "/dead-letters/product-1/discard"];
+        let unread = unread.map(|path| ("POST", path.to_owned(), json!({"reason": "r"})));
+        for (method, path, good) in ways.chain(unread) {
+            let send = |codings: &[&str], body: String| {
+                let call = stage.shop.call(method, &path).header("content-type", "application/json");
+                codings.iter().fold(call, |call, coding| call.header("content-encoding", coding)).body(body).send()
+            };
+            let large = " ".repeat(1 << 20);
+            for body in [good.to_string(), String::new(), "\u{1f}\u{8b}".into(), large] {
+                for codings in [&["gzip"][..], &["GZip"], &["br"], &["identity, gzip"], &["identity", "zstd"], &["x"]] {
+                    let answer = send(codings, body.clone());
+                    answer.problem(415);
+                    assert_eq!(answer.header("accept-encoding"), Some("identity"), "{answer}");
+                }
+            }
+            // A coding that leaves everything as it is: what is wrong is the JSON.
+            for codings in [&["identity"][..], &["Identity , identity"], &["identity", "IDENTITY"], &[""]] {
+                if stage.bodies().iter().any(|(_, it, _)| *it == path) {
+                    send(codings, "{".into()).problem(400);
+                }
             }
         }
     }
