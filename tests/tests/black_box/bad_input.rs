@@ -265,7 +265,8 @@ mod cases {
     pub(super) fn a_wrong_type_or_a_missing_field_is_400(stage: &Stage) {
         let (texts, integers) = (["seller_id", "name"], ["price", "stock"]);
         let no_text = [json!(1), json!(true), json!([]), json!({}), json!(["a"])];
-        let no_integer = [json!("1"), json!(true), json!([]), json!({}), json!(1.5), json!("")];
+        let no_integer =
+            [json!("1"), json!(true), json!([]), json!({}), json!(1.5), json!(0.1), json!(""), json!("1.0")];
         let (method, path, good) = stage.bodies().swap_remove(0);
         for field in texts.iter().chain(&["description", "image_url"]) {
             for value in &no_text {
@@ -476,10 +477,10 @@ mod cases {
         ];
         for (path, filter) in lists {
             let ask = |query: &str| stage.shop.get(&format!("{path}?{query}"));
-            for limit in ["0", "-1", "101", "9223372036854775807"] {
+            for limit in ["0", "-1", "101", "9223372036854775807", "99999999999999999999", "1e3", "0.0"] {
                 ask(&format!("limit={limit}")).problem(422);
             }
-            for limit in ["", "abc", "1.5", "1e1", "%20", "99999999999999999999", "1%00", "0x10"] {
+            for limit in ["", "abc", "1.5", "1e-1", "%20", "1%00", "0x10", "01", "%2B1", "NaN"] {
                 ask(&format!("limit={limit}")).problem(400);
             }
             for unknown in ["unknown=1", "Limit=1", "limit=1&unknown=", "offset=1", "sort=price"] {
@@ -529,7 +530,34 @@ mod cases {
     }
 }
 
-tests::shared!(sql_in_a_text_is_a_text, what_looks_odd_but_is_allowed_is_kept_as_it_is);
+tests::shared!(
+    an_integer_may_be_written_as_any_number_is,
+    sql_in_a_text_is_a_text,
+    what_looks_odd_but_is_allowed_is_kept_as_it_is
+);
+
+fn an_integer_may_be_written_as_any_number_is(shop: &Shop) {
+    let send = |method: &str, path: &str, body: &str| {
+        shop.call(method, path).header("content-type", "application/json").body(body).send()
+    };
+    let kit =
+        send("POST", "/products", "{\"seller_id\":\"s\",\"name\":\"Kit\",\"price\":1.29e4,\"stock\":10.0}").is(201);
+    assert_eq!((&kit["price"], &kit["stock"]), (&json!(12_900), &json!(10)));
+    let path = format!("/products/{}", text(&kit["id"]));
+    let kit = send("PATCH", &path, "{\"price\":900E-2,\"stock\":0.7e1}").is(200);
+    assert_eq!((&kit["price"], &kit["stock"]), (&json!(9), &json!(7)));
+    for fraction in ["1.5", "1.00000000000000001", "98.999999999999999999999", "1e-1"] {
+        send("PATCH", &path, &format!("{{\"price\":{fraction}}}")).problem(400);
+    }
+    let kit = Kit { id: text(&kit["id"]), seller: "s".into() };
+    let order = Shop::order_body(&kit, &unique("member"), 1).to_string();
+    let order = send("POST", "/orders", &order.replace("\"quantity\":1", "\"quantity\":2.0")).is(201);
+    assert_eq!((&order["quantity"], &order["amount"]), (&json!(2), &json!(18)));
+    for limit in ["1", "1.0", "1e0", "10e-1"] {
+        let page = shop.get(&format!("/products?limit={limit}")).is(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{limit}");
+    }
+}
 
 fn sql_in_a_text_is_a_text(shop: &Shop) {
     let sql = "'); DROP TABLE event; DELETE FROM product_product; -- \" ] } $.a %_";
