@@ -99,6 +99,11 @@ async fn place(
                 .about(order_id)
                 .answer())
         }
+        // Whoever reads 201 and no more must not take it for paid.
+        (Status::Cancelled, _) => {
+            let detail = "The order was cancelled, so it is not paid: what was charged goes back.";
+            Ok(Problem::conflict("cancelled", detail).with("order_id", order_id).about(order_id).answer())
+        }
         _ => Ok(shown(StatusCode::CREATED, &order).location(format!("/orders/{order_id}"))),
     }
 }

@@ -320,6 +320,25 @@ async fn an_order_can_be_cancelled_until_it_is_delivered() {
 }
 
 #[tokio::test]
+async fn an_order_cancelled_while_it_is_being_paid_is_not_answered_as_paid() {
+    let shop = shop().await;
+    let held = shop.native.hold(CHARGE);
+    let is_cancelled = async {
+        held.reached().await;
+        let (_, id) = shop.native.log().pop().unwrap();
+        let cancelled = shop.orders.call("DELETE", &format!("/orders/{id}"), &[], None).await;
+        held.release();
+        cancelled.text("/id").to_owned()
+    };
+    let (answer, id) = tokio::join!(shop.place_once("k", CARD), is_cancelled);
+    for answer in [answer, shop.place_once("k", CARD).await] {
+        answer.assert_problem(409, "cancelled");
+        assert_eq!((answer.text("/order_id"), answer.text("/correlation_id")), (id.as_str(), id.as_str()));
+    }
+    assert!(!shop.log_of(&id).contains(&"PaymentCompleted".into()), "{:?}", shop.log_of(&id));
+}
+
+#[tokio::test]
 async fn a_cancellation_that_races_a_completed_delivery_loses() {
     let shop = shop().await;
     let placed = shop.place().await;

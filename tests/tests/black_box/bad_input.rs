@@ -111,6 +111,7 @@ static STAGE: OnceLock<Stage> = OnceLock::new();
 changes_nothing!(
     a_wrong_method_is_405_with_allow,
     what_is_not_declared_as_json_is_415,
+    what_is_encoded_is_415,
     malformed_json_is_400,
     a_body_of_1_mb_is_413,
     a_wrong_type_or_a_missing_field_is_400,
@@ -162,6 +163,33 @@ mod cases {
             for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "json", ""] {
                 let call = stage.shop.call(method, &path).header("content-type", content_type);
                 call.body(good.to_string()).send().problem(415);
+            }
+        }
+    }
+
+    /// By every route that is no mere reading, also where a body is not read; whatever is in it.
+    pub(super) fn what_is_encoded_is_415(stage: &Stage) {
+        let ways = stage.bodies().into_iter().chain(stage.optional_bodies());
+        let unread = ["/bell", "/catch-up", "/dead-letters/product-1/retry", "/dead-letters/product-1/discard"];
+        let unread = unread.map(|path| ("POST", path.to_owned(), json!({"reason": "r"})));
+        for (method, path, good) in ways.chain(unread) {
+            let send = |codings: &[&str], body: String| {
+                let call = stage.shop.call(method, &path).header("content-type", "application/json");
+                codings.iter().fold(call, |call, coding| call.header("content-encoding", coding)).body(body).send()
+            };
+            let large = " ".repeat(1 << 20);
+            for body in [good.to_string(), String::new(), "\u{1f}\u{8b}".into(), large] {
+                for codings in [&["gzip"][..], &["GZip"], &["br"], &["identity, gzip"], &["identity", "zstd"], &["x"]] {
+                    let answer = send(codings, body.clone());
+                    answer.problem(415);
+                    assert_eq!(answer.header("accept-encoding"), Some("identity"), "{answer}");
+                }
+            }
+            // A coding that leaves everything as it is: what is wrong is the JSON.
+            for codings in [&["identity"][..], &["Identity , identity"], &["identity", "IDENTITY"], &[""]] {
+                if stage.bodies().iter().any(|(_, it, _)| *it == path) {
+                    send(codings, "{".into()).problem(400);
+                }
             }
         }
     }
@@ -237,7 +265,8 @@ mod cases {
     pub(super) fn a_wrong_type_or_a_missing_field_is_400(stage: &Stage) {
         let (texts, integers) = (["seller_id", "name"], ["price", "stock"]);
         let no_text = [json!(1), json!(true), json!([]), json!({}), json!(["a"])];
-        let no_integer = [json!("1"), json!(true), json!([]), json!({}), json!(1.5), json!("")];
+        let no_integer =
+            [json!("1"), json!(true), json!([]), json!({}), json!(1.5), json!(0.1), json!(""), json!("1.0")];
         let (method, path, good) = stage.bodies().swap_remove(0);
         for field in texts.iter().chain(&["description", "image_url"]) {
             for value in &no_text {
@@ -448,10 +477,10 @@ mod cases {
         ];
         for (path, filter) in lists {
             let ask = |query: &str| stage.shop.get(&format!("{path}?{query}"));
-            for limit in ["0", "-1", "101", "9223372036854775807"] {
+            for limit in ["0", "-1", "101", "9223372036854775807", "99999999999999999999", "1e3", "0.0"] {
                 ask(&format!("limit={limit}")).problem(422);
             }
-            for limit in ["", "abc", "1.5", "1e1", "%20", "99999999999999999999", "1%00", "0x10"] {
+            for limit in ["", "abc", "1.5", "1e-1", "%20", "1%00", "0x10", "01", "%2B1", "NaN"] {
                 ask(&format!("limit={limit}")).problem(400);
             }
             for unknown in ["unknown=1", "Limit=1", "limit=1&unknown=", "offset=1", "sort=price"] {
@@ -496,7 +525,34 @@ mod cases {
     }
 }
 
-tests::shared!(sql_in_a_text_is_a_text, what_looks_odd_but_is_allowed_is_kept_as_it_is);
+tests::shared!(
+    an_integer_may_be_written_as_any_number_is,
+    sql_in_a_text_is_a_text,
+    what_looks_odd_but_is_allowed_is_kept_as_it_is
+);
+
+fn an_integer_may_be_written_as_any_number_is(shop: &Shop) {
+    let send = |method: &str, path: &str, body: &str| {
+        shop.call(method, path).header("content-type", "application/json").body(body).send()
+    };
+    let kit =
+        send("POST", "/products", "{\"seller_id\":\"s\",\"name\":\"Kit\",\"price\":1.29e4,\"stock\":10.0}").is(201);
+    assert_eq!((&kit["price"], &kit["stock"]), (&json!(12_900), &json!(10)));
+    let path = format!("/products/{}", text(&kit["id"]));
+    let kit = send("PATCH", &path, "{\"price\":900E-2,\"stock\":0.7e1}").is(200);
+    assert_eq!((&kit["price"], &kit["stock"]), (&json!(9), &json!(7)));
+    for fraction in ["1.5", "1.00000000000000001", "98.999999999999999999999", "1e-1"] {
+        send("PATCH", &path, &format!("{{\"price\":{fraction}}}")).problem(400);
+    }
+    let kit = Kit { id: text(&kit["id"]), seller: "s".into() };
+    let order = Shop::order_body(&kit, &unique("member"), 1).to_string();
+    let order = send("POST", "/orders", &order.replace("\"quantity\":1", "\"quantity\":2.0")).is(201);
+    assert_eq!((&order["quantity"], &order["amount"]), (&json!(2), &json!(18)));
+    for limit in ["1", "1.0", "1e0", "10e-1"] {
+        let page = shop.get(&format!("/products?limit={limit}")).is(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{limit}");
+    }
+}
 
 fn sql_in_a_text_is_a_text(shop: &Shop) {
     let sql = "'); DROP TABLE event; DELETE FROM product_product; -- \" ] } $.a %_";

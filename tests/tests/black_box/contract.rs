@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tests::{CARD, Shop, json, shared, text};
 
 /// Given by what an operator does, or in need of a fault; their own tests see them.
-const SEEN_ELSEWHERE: [&str; 4] = ["{id}/retry", "{id}/discard", " 503", " 410"];
+const SEEN_ELSEWHERE: [&str; 5] = ["{id}/retry", "{id}/discard", "POST /orders 409", " 503", " 410"];
 
 shared!(every_answer_of_the_contract_is_given);
 

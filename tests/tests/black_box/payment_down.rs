@@ -158,17 +158,20 @@ fn a_slow_payment_within_its_time_is_a_payment(mode: Mode) {
 
 fn an_order_cancelled_while_it_is_paid_keeps_no_money(mode: Mode) {
     let shop = Shop::start(mode).variable("sandbox_fault", "slow").variable("sandbox_delay_ms", 800).open();
-    let (kit, member) = (shop.kit(5), unique("member"));
+    let (kit, member, key) = (shop.kit(5), unique("member"), unique("key"));
+    let body = Shop::order_body(&kit, &member, 1);
+    let order = || shop.call("POST", "/orders").header("idempotency-key", &key).json(&body).send();
     let id = std::thread::scope(|scope| {
-        let ordering = scope.spawn(|| shop.post("/orders", &Shop::order_body(&kit, &member, 1)));
+        let ordering = scope.spawn(order);
         let id = eventually("a pending order", || {
             let orders = shop.get(&format!("/orders?member_id={member}")).is(200);
             orders["items"][0]["id"].as_str().map(str::to_owned).ok_or(orders)
         });
         assert_eq!(shop.status(&id), "pending");
         shop.cancel(&id).is(200);
-        let answer = ordering.join().unwrap();
-        assert_eq!(answer.is(201)["status"], "cancelled", "it was placed, and cancelled");
+        for answer in [ordering.join().unwrap(), order()] {
+            assert_eq!(answer.problem(409)["order_id"], id.as_str(), "it is not the order, paid");
+        }
         id
     });
     shop.act("/catch-up").is(200);

@@ -11,6 +11,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeOwned, Visitor},
 };
+use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::RangeInclusive};
 use uuid::Uuid;
 
@@ -105,39 +106,47 @@ pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -
     deserializer.deserialize_map(Object(PhantomData))
 }
 
-/// For serde: an integer of whatever size, so that an absurd one is told the rule, not called malformed.
+/// For serde: an integer of JSON Schema, which is any number without a fraction, such as `10`, `10.0` or `1.29e4`.
 ///
 /// # Errors
 /// When it is no integer.
 pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    struct Integer;
+    // As it was written: a float would make an integer of 1.00000000000000001.
+    let number = Box::<RawValue>::deserialize(deserializer)?;
+    whole(number.get()).ok_or_else(|| de::Error::custom("expected an integer"))
+}
 
-    impl Visitor<'_> for Integer {
-        type Value = i64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an integer")
+/// The value of a JSON number without a fraction. What is beyond 64 bits is the nearest of them, so that an absurd number
+/// is told the rule, not called malformed.
+fn whole(number: &str) -> Option<i64> {
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => {
+            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            let size = are_digits(digits).then(|| digits.parse().unwrap_or(i64::MAX))?;
+            (mantissa, if exponent.starts_with('-') { -size } else { size })
         }
-
-        fn visit_i64<E>(self, value: i64) -> Result<i64, E> {
-            Ok(value)
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<i64, E> {
-            Ok(i64::try_from(value).unwrap_or(i64::MAX))
-        }
-
-        fn visit_f64<E: de::Error>(self, value: f64) -> Result<i64, E> {
-            // serde_json reads an integer beyond 64 bits as a float: it stays absurd as one of 64 bits.
-            if value.abs() >= 9.2e18 {
-                Ok(if value > 0.0 { i64::MAX } else { i64::MIN })
-            } else {
-                Err(E::invalid_type(de::Unexpected::Float(value), &self))
-            }
-        }
+        None => (number, 0),
+    };
+    let unsigned = mantissa.strip_prefix('-').unwrap_or(mantissa);
+    let (before, behind) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    if !are_digits(before) || !are_digits(behind) || (before.len() > 1 && before.starts_with('0')) {
+        return None;
     }
-
-    deserializer.deserialize_any(Integer)
+    let digits = format!("{before}{behind}");
+    let digits = digits.trim_end_matches('0');
+    // How many zeros follow on the digits until the point. Less than none: the point is within them.
+    let zeros = exponent.saturating_add_unsigned(before.len() as u64).saturating_sub_unsigned(digits.len() as u64);
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let scale = u32::try_from(zeros).unwrap_or(u32::MAX);
+    let size = digits.parse::<i128>().ok().zip(10_i128.checked_pow(scale)).and_then(|(it, by)| it.checked_mul(by));
+    let size = size.unwrap_or(i128::MAX);
+    let value = if number.starts_with('-') { -size } else { size };
+    let nearest = value.clamp(i64::MIN.into(), i64::MAX.into());
+    (zeros >= 0).then(|| i64::try_from(nearest).ok())?
 }
 
 /// For serde: an [`integer`] that may be left out, but is not null.
@@ -284,13 +293,13 @@ impl Query {
             let known = [filters, &["limit", "after"]].concat().join("`, `");
             return Err(Problem::malformed(format!("There is no parameter `{name}` here, only `{known}`.")));
         }
-        let limit = match limit.map(|limit| limit.parse::<i64>()) {
+        let limit = match limit.as_deref().map(whole) {
             None => 20,
-            Some(Ok(limit @ 1..=100)) => limit,
-            Some(Ok(_)) => return Err(Problem::invalid_field("limit", "must be 1 to 100")),
-            Some(Err(_)) => {
-                let errors = vec![FieldError { field: "limit".into(), message: "must be a number".into() }];
-                return Err(Problem::malformed("`limit` must be a number.").with_errors(errors));
+            Some(Some(limit @ 1..=100)) => limit,
+            Some(Some(_)) => return Err(Problem::invalid_field("limit", "must be 1 to 100")),
+            Some(None) => {
+                let errors = vec![FieldError { field: "limit".into(), message: "must be an integer".into() }];
+                return Err(Problem::malformed("`limit` must be an integer.").with_errors(errors));
             }
         };
         let after = match after.as_deref().map(cursor) {
@@ -370,6 +379,67 @@ mod tests {
         ];
         for other in others {
             assert_eq!(after(other), Err(400), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_integer_is_a_number_without_a_fraction_however_it_is_written() {
+        for (number, value) in [
+            ("0", 0),
+            ("-0.0", 0),
+            ("0e99", 0),
+            ("7", 7),
+            ("-12", -12),
+            ("10.0", 10),
+            ("1.29e4", 12_900),
+            ("12900E-2", 129),
+            ("1.500E+1", 15),
+            ("9007199254740993.0", 9_007_199_254_740_993),
+            ("0.9007199254740993e16", 9_007_199_254_740_993),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808.0", i64::MIN),
+            ("18446744073709551616", i64::MAX),
+            ("-1e30", i64::MIN),
+            ("1e99999999999999999999", i64::MAX),
+            (&format!("1{}", "0".repeat(300)), i64::MAX),
+            (&format!("0.{}1e301", "0".repeat(300)), 1),
+        ] {
+            assert_eq!(whole(number), Some(value), "{number}");
+            let read = integer(&mut serde_json::Deserializer::from_str(number));
+            assert_eq!(read.ok(), Some(value), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_fraction_or_is_no_number_of_json_is_no_integer() {
+        for text in [
+            "1.5",
+            "1.00000000000000001",
+            "99.9999999999999999999",
+            "5e-1",
+            "1e-99999999999999999999",
+            "",
+            " ",
+            "-",
+            "+1",
+            "01",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "1e1.0",
+            "0x10",
+            "1 ",
+            "1_000",
+            "--1",
+            "NaN",
+            "\"1\"",
+            "null",
+            "true",
+            "[]",
+            "１",
+        ] {
+            assert_eq!(whole(text), None, "{text}");
         }
     }
 }

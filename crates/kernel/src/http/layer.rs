@@ -12,7 +12,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
@@ -50,8 +50,10 @@ where
     let began = std::time::Instant::now();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let conditions = Conditions::of_request(&parts.headers);
-    let response = match collect(body).await.and_then(|bytes| Ok((bytes, conditions?))) {
-        Ok((bytes, conditions)) => {
+    let refused = undecoded(&parts.headers);
+    let response = match (refused, collect(body).await.and_then(|bytes| Ok((bytes, conditions?)))) {
+        (Some(refused), _) => refused,
+        (None, Ok((bytes, conditions))) => {
             parts.extensions.insert(trace.clone().under(conditions.clone()));
             let request = Request::from_parts(parts, Body::from(bytes));
             let mut response = app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
@@ -63,7 +65,7 @@ where
             }
             response
         }
-        Err(problem) => problem.into_response(),
+        (None, Err(problem)) => problem.into_response(),
     };
     let cause = response.extensions().get::<Answer>().and_then(Answer::cause).map(str::to_owned);
     let response = write(response, &trace);
@@ -89,6 +91,22 @@ where
         log_line::write(level, context, "request", fields);
     }
     response
+}
+
+/// The refusal of a body in any coding: nothing here decodes, so whatever is in it was not meant as it stands.
+fn undecoded(headers: &HeaderMap) -> Option<Response> {
+    let is_identity = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|codings| {
+            codings.split(',').map(str::trim).all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        })
+    };
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
+        return None;
+    }
+    let detail = "Send the body as it is, without a `Content-Encoding`.";
+    let mut refused = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", detail).into_response();
+    refused.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Some(refused)
 }
 
 /// The whole body, if it is not too large. What is too large is read on for a while, so that the client has an ear for
@@ -138,10 +156,11 @@ fn write(mut response: Response, trace: &Trace) -> Response {
         _ => trace.correlation_id.clone(),
     };
     if let Some(answer) = answer {
-        let allow = response.headers_mut().remove(header::ALLOW);
-        response = answer.write(&correlation_id);
-        if let Some(allow) = allow {
-            response.headers_mut().insert(header::ALLOW, allow);
+        let mut beside = std::mem::replace(&mut response, answer.write(&correlation_id));
+        for name in [header::ALLOW, header::ACCEPT_ENCODING] {
+            if let Some(value) = beside.headers_mut().remove(&name) {
+                response.headers_mut().insert(name, value);
+            }
         }
     }
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
