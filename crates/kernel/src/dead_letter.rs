@@ -15,7 +15,7 @@ use crate::{
     rows::State,
     unit::Unit,
 };
-use contracts::{Event, HandlingDelayed, HandlingResumed, ids::OrderId};
+use contracts::{Event, EventType, HandlingDelayed, HandlingResumed, ids::OrderId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::{ops::RangeInclusive, time::SystemTime};
@@ -198,7 +198,7 @@ impl Letter {
 }
 
 impl<C: Context> Kernel<C> {
-    /// Tries the letters that are due. Returns how many there were.
+    /// Tries the letters that are due and not left to a newer build. Returns how many there were.
     pub(crate) async fn retry_due(&self) -> Result<usize, Error> {
         let sql = format!(
             "SELECT {COLUMNS}, NULL, {} FROM {}_dead_letter AS letter JOIN event USING (seq) \
@@ -208,12 +208,26 @@ impl<C: Context> Kernel<C> {
         );
         let due = self.retry.due(self.platform().now());
         let rows = self.query(&sql, vec![(*due.start()).into(), (*due.end()).into()]).await?;
+        let mut tried = 0;
         for row in &rows {
             let (letter, entry) = with_event(row)?;
-            // Whoever was faster has tried it.
-            self.try_again(letter, &entry).await?;
+            if !self.is_left_to_newer(&entry).await? {
+                // Whoever was faster has tried it.
+                self.try_again(letter, &entry).await?;
+                tried += 1;
+            }
         }
-        Ok(rows.len())
+        Ok(tried)
+    }
+
+    /// Whether only a newer build can work an event off: it would come to nothing here, or be tried in vain until it is dead.
+    /// (A type that the newest build has given up comes to nothing, and that is all right.)
+    async fn is_left_to_newer(&self, entry: &Entry) -> Result<bool, Error> {
+        if EventType::find(C::CONSUMES, &entry.event_type).is_some() {
+            return Ok(!entry.is_known(C::CONSUMES));
+        }
+        let sql = "SELECT 1 FROM consumer, json_each(consumes) WHERE name = ? AND value = ?";
+        Ok(!self.query(sql, vec![C::NAME.into(), entry.event_type.as_str().into()]).await?.is_empty())
     }
 
     /// Tries a letter once more; whether it was this try that counted, not another instance's.
@@ -343,7 +357,9 @@ impl<C: Context> Kernel<C> {
     /// [`LetterError`].
     pub async fn retry(&self, seq: i64) -> Result<Letter, LetterError> {
         let (letter, entry) = self.open_letter(seq).await?;
-        self.try_again(letter, &entry).await?;
+        if !self.is_left_to_newer(&entry).await? {
+            self.try_again(letter, &entry).await?;
+        }
         self.catch_up().await?;
         self.letter(seq).await?.map(|(letter, _)| letter).ok_or(LetterError::Unknown)
     }

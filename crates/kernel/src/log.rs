@@ -147,6 +147,11 @@ pub(crate) fn entry(row: &[Value]) -> Result<Entry, Error> {
 }
 
 impl Entry {
+    /// Whether it can be read: it is of one of these types, and not in a version that only a newer build knows.
+    pub(crate) fn is_known(&self, among: &[EventType]) -> bool {
+        EventType::find(among, &self.event_type).is_some_and(|event_type| self.version <= event_type.version())
+    }
+
     /// The event, if it is of one of these types.
     ///
     /// # Errors

@@ -57,13 +57,10 @@ impl Unread {
         all
     }
 
-    /// Leaves aside what a newer build acts on and this one does not know, be it the type or the version of it, with all
-    /// that comes behind it. Returns its place in the log when there is nothing before it.
+    /// Leaves aside what a newer build acts on and this one does not know, be it the type or its version, with all that
+    /// comes behind it. Returns its place in the log when there is nothing before it.
     pub(crate) fn stop_at_unknown(&mut self, consumes: &[EventType]) -> Option<i64> {
-        let known = |Unheard { entry, .. }: &Unheard| {
-            EventType::find(consumes, &entry.event_type).is_some_and(|known| entry.version <= known.version())
-        };
-        let place = self.events.iter().position(|unheard| !known(unheard))?;
+        let place = self.events.iter().position(|unheard| !unheard.entry.is_known(consumes))?;
         let seq = self.events.get(place).map(|unheard| unheard.entry.seq);
         self.events.truncate(place);
         self.more = true;
@@ -335,7 +332,12 @@ impl<C: Context> Kernel<C> {
         let mut rows = Rows::default();
         let mut states = Vec::new();
         for row in self.query(&sql, vec![subject.into()]).await? {
-            let Some(recorded) = log::entry(&row)?.recorded(&watched)? else { continue };
+            let entry = log::entry(&row)?;
+            // What happened since a version from the future, only a newer build can tell.
+            let Some(recorded) = entry.is_known(&watched).then(|| entry.recorded(&watched)).transpose()?.flatten()
+            else {
+                break;
+            };
             let value = C::evolve(C::State::read(key, &rows)?, &recorded);
             value.write(&mut rows)?;
             let version = C::State::rows(key).first().map_or(0, |first| rows.version(first));

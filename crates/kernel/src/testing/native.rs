@@ -130,14 +130,22 @@ impl Native {
 
     /// Appends an event to the log, as some other context would. Returns its sequence number.
     pub fn append(&self, source: &str, event: Event) -> i64 {
-        let trace = Trace::own();
-        let recorded = log::fresh(event, &trace, uuid::Uuid::now_v7(), &timestamp(self.now()));
-        let row = log::appended(source, EventType::ALL, &[recorded]).unwrap();
+        self.append_as(Value::Null, source, event)
+    }
+
+    /// The same, as a build would that says that the data has the form of this version of its type.
+    pub fn append_in_version(&self, version: i64, source: &str, event: Event) -> i64 {
+        self.append_as(version.into(), source, event)
+    }
+
+    fn append_as(&self, version: Value, source: &str, event: Event) -> i64 {
+        let recorded = log::fresh(event, &Trace::own(), uuid::Uuid::now_v7(), &timestamp(self.now()));
+        let row = json!(log::appended(source, EventType::ALL, &[recorded]).unwrap());
         let sql = "INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, \
-            traceparent, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'version', \
-            value ->> 'subject', value ->> 'time', value ->> 'correlation_id', value ->> 'causation_id', \
-            value ->> 'traceparent', value -> 'data' FROM json_each(?) RETURNING seq";
-        self.sql(sql, vec![json!(row).to_string().into()]).first().and_then(|row| row.first()?.integer()).unwrap()
+            traceparent, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', \
+            coalesce(?2, value ->> 'version'), value ->> 'subject', value ->> 'time', value ->> 'correlation_id', \
+            value ->> 'causation_id', value ->> 'traceparent', value -> 'data' FROM json_each(?1) RETURNING seq";
+        self.sql(sql, vec![row.to_string().into(), version]).first().and_then(|row| row.first()?.integer()).unwrap()
     }
 
     /// The log: type and subject of every event, in order.

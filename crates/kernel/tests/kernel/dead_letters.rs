@@ -1,6 +1,6 @@
 //! An event that cannot be worked off stops its own line and no other.
 
-use crate::tally::{self, Tallies};
+use crate::tally::{self, NextTallies, Tallies};
 use kernel::{
     Error, Failure, Kernel,
     dead_letter::{Letter, LetterError, Letters, Status},
@@ -242,4 +242,30 @@ async fn a_database_that_cannot_be_written_is_no_fault_of_the_event() {
     native.heal();
     assert_eq!(tally::taken(&kernel, "a").await, 1);
     assert_eq!(native.integer("SELECT count(*) FROM tally_dead_letter"), 0);
+}
+
+#[tokio::test]
+async fn what_only_a_newer_build_knows_is_left_to_it_when_it_is_tried_again() {
+    let version = |native: &Native| native.append_in_version(2, "product", event("StockDecreased", "a"));
+    let unknown = |native: &Native| native.append("product", event("StockRestored", "a"));
+    for (append_newer, taken) in [(&version as &dyn Fn(&Native) -> i64, 2), (&unknown, 0)] {
+        let (native, kernel) = full().await;
+        let next = Kernel::<NextTallies>::open(native.replica()).await.unwrap();
+        append(&native, "a");
+        next.catch_up().await.unwrap();
+        let newer = append_newer(&native);
+        next.catch_up().await.unwrap();
+        native.sql("UPDATE tally_row SET row = json_set(row, '$.taken', 0)", vec![]);
+        native.advance(Duration::from_secs(10));
+        kernel.catch_up().await.unwrap();
+        let left = letters(&kernel, None).await;
+        assert_eq!(
+            left.iter().map(|it| (it.seq, it.status, it.tries)).collect::<Vec<_>>(),
+            [(newer, Status::Retrying, 0)]
+        );
+        assert_eq!(kernel.retry(newer).await.unwrap().status, Status::Retrying, "not even when somebody asks");
+        next.catch_up().await.unwrap();
+        assert_eq!(letters(&kernel, None).await, []);
+        assert_eq!(tally::taken(&kernel, "a").await, taken);
+    }
 }

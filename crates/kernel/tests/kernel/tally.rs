@@ -1,6 +1,8 @@
 //! A tiny context: it counts how often kits were taken for an order, and closes an order that got none.
 
-use contracts::{Event, EventType, OrderCancelled, OrderPlaced, OutOfStock, StockDecreased, ids::OrderId};
+use contracts::{
+    Event, EventType, OrderCancelled, OrderPlaced, OutOfStock, StockDecreased, StockRestored, ids::OrderId,
+};
 use kernel::{
     Context, Decider, Entity, Executed, Failure, Kernel, Recorded, Trace,
     testing::{self, Native},
@@ -93,6 +95,47 @@ END;
             Event::OutOfStock(e) => Some(Command::Close(e.order_id.clone())),
             _ => None,
         }
+    }
+}
+
+/// The tally of the next release: it reads one more type of event, and one in another version.
+pub struct NextTallies;
+
+impl Decider for NextTallies {
+    type State = <Tallies as Decider>::State;
+    type Command = Command;
+    type Refusal = Refusal;
+
+    fn target(command: &Command) -> OrderId {
+        Tallies::target(command)
+    }
+
+    fn decide(state: &Self::State, command: Command) -> Result<Vec<Event>, Refusal> {
+        Tallies::decide(state, command)
+    }
+
+    fn evolve(state: Self::State, recorded: &Recorded) -> Self::State {
+        match &recorded.event {
+            Event::StockRestored(_) => state.map(|tally| Tally { taken: tally.taken.saturating_sub(1), ..tally }),
+            _ => Tallies::evolve(state, recorded),
+        }
+    }
+}
+
+impl Context for NextTallies {
+    const NAME: &'static str = Tallies::NAME;
+    const SCHEMA_VERSION: i64 = Tallies::SCHEMA_VERSION + 1;
+    const SQL: &'static str = Tallies::SQL;
+    const CONSUMES: &'static [EventType] =
+        &[StockDecreased::TYPE.with_past(&[|data| data]), OutOfStock::TYPE, StockRestored::TYPE];
+    const APPENDS: &'static [EventType] = Tallies::APPENDS;
+
+    fn concerns(recorded: &Recorded) -> Option<OrderId> {
+        Tallies::concerns(recorded)
+    }
+
+    fn whenever(recorded: &Recorded, fresh: Uuid) -> Option<Command> {
+        Tallies::whenever(recorded, fresh)
     }
 }
 
