@@ -100,6 +100,9 @@ async fn deliveries_are_listed_and_found() {
     complete(&app, "nobody").await.assert_problem(404, "not-found");
     app.get("/deliveries/nobody").await.assert_problem(404, "not-found");
     app.post("/deliveries/nobody/complete", json!({"x": 1})).await.assert_problem(400, "malformed");
+    let wrong = app.get("/deliveries/nobody/complete").await;
+    wrong.assert_problem(405, "method-not-allowed");
+    assert_eq!(wrong.header("allow"), "POST");
     app.call("PUT", "/deliveries", &[], None).await.assert_problem(405, "method-not-allowed");
     assert_eq!(native.scans(), []);
 }

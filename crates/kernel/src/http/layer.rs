@@ -61,7 +61,7 @@ where
             if matches!(method, Method::GET | Method::HEAD)
                 && let Some(answer) = response.extensions_mut().remove::<Answer>()
             {
-                response = conditions.held_against(answer).into_response();
+                response.extensions_mut().insert(conditions.held_against(answer));
             }
             response
         }
