@@ -21,7 +21,6 @@ use crate::{
     logs::Logs,
     manifest::Manifest,
     outbound_http::{self, Chaining, Network, Outbound},
-    redis::SharedConnections,
     runtime_config::RuntimeConfig,
     state::{Component, State},
     variables::Variables,
@@ -102,7 +101,6 @@ impl App {
         let engine = engine()?;
         let mut linker = Linker::new(&engine);
         link(&mut linker).map_err(plain)?;
-        let redis = Arc::new(SharedConnections::default());
 
         let mut configured = BTreeMap::new();
         let mut sources = BTreeMap::new();
@@ -126,7 +124,6 @@ impl App {
                 environment: manifest.environment.clone().into_iter().collect(),
                 databases: databases.map(|label| (label.clone(), config.databases.get(label).cloned())).collect(),
                 stores: stores.map(|label| (label.clone(), config.stores.get(label).cloned())).collect(),
-                redis: redis.clone(),
                 trap: trap.map(Arc::from),
                 logs: logs.clone(),
             };

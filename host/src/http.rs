@@ -137,12 +137,13 @@ async fn handle(app: &App, routes: &Routes, mut request: Request<Incoming>, clie
     instances.answer(request, &matched).await
 }
 
-/// Whom the request is for: its one `Host`, which is a host with perhaps a port.
+/// Whom the request is for: its one `Host`, which is a host with perhaps a port, and the same as in its URL if that names one.
 fn authority(request: &Request<Incoming>) -> Option<Authority> {
+    let named = request.uri().authority();
     let mut hosts = request.headers().get_all(HOST).iter();
     let authority = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok()?.parse().ok(),
-        (None, None) => request.uri().authority().cloned(),
+        (Some(host), None) => host.to_str().ok()?.parse().ok().filter(|host| named.is_none_or(|named| named == host)),
+        (None, None) => named.cloned(),
         _ => None,
     };
     authority.filter(|authority: &Authority| !authority.host().is_empty() && !authority.as_str().contains('@'))

@@ -10,7 +10,6 @@
 //! - One process serves both triggers. Redis may be down at the start or go away: HTTP goes on, and the channels come back.
 //! - TCP_NODELAY is set. SIGTERM and Ctrl-C first make `GET /health/ready` answer 503 (for as long as `--drain` says), then let
 //!   requests and messages in flight finish, for up to ten seconds.
-//! - All instances share one connection per Redis address, which is found again after a restart.
 //! - No https, no `self` hosts, no `:param` routes, no other stores than SQLite files (databases may be
 //!   on a libSQL server), no composition of components.
 //!

@@ -71,7 +71,8 @@ fn text() -> String {
     text
 }
 
-/// SQLite's file system with a sync that is counted. SQLite has no hook for it but this: a file system of one's own.
+/// SQLite's file system with a sync that is counted. SQLite has no hook for it but this: a file system of one's own. Syncs of a
+/// directory, where a rollback journal comes or goes, are not among them; databases in WAL mode make none.
 #[expect(unsafe_code, reason = "SQLite's file systems are tables of C functions")]
 pub mod syncs {
     use std::{

@@ -28,8 +28,8 @@ use crate::{
     telemetry::{self, Kind, Span, TraceContext},
 };
 
+/// As long as Spin waits for a connection, and for an answer, when the guest does not say how long.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all instances need to make calls.
 pub struct Network {
@@ -43,7 +43,7 @@ impl Network {
     pub fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_connect_timeout(Some(DEFAULT_TIMEOUT));
         Self { components: OnceLock::new(), client: legacy::Client::builder(TokioExecutor::new()).build(connector) }
     }
 

@@ -1,12 +1,9 @@
 //! `spin:redis`: outbound connections to Redis.
 //!
-//! All instances share one connection per address, which takes many commands at once, so that an open costs nothing and a
-//! Redis that was away is found again.
-
-use std::{collections::HashMap, sync::Arc, time::Duration};
+//! Each open is a connection of its own, without time-outs; one that broke stays broken, and one whose Redis says nothing waits:
+//! as on Spin, it is the guest who gives up.
 
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, aio::MultiplexedConnection};
-use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
 use crate::{
@@ -15,79 +12,22 @@ use crate::{
     telemetry::Span,
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// One connection per address.
-#[derive(Default)]
-pub struct SharedConnections(Mutex<HashMap<String, Shared>>);
-
-#[derive(Clone)]
-struct Shared {
-    connection: MultiplexedConnection,
-    /// Tells a connection from the one that replaced it.
-    number: u64,
-}
-
-impl SharedConnections {
-    async fn get(&self, address: &str) -> Result<Shared, Error> {
-        let mut connections = self.0.lock().await;
-        if let Some(shared) = connections.get(address) {
-            return Ok(shared.clone());
-        }
-        let client = Client::open(address).map_err(|_| Error::InvalidAddress)?;
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(CONNECT_TIMEOUT).set_response_timeout(RESPONSE_TIMEOUT);
-        // Others wait here too: they want the same connection.
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(other)?;
-        let shared = Shared { connection, number: fastrand::u64(..) };
-        connections.insert(address.to_string(), shared.clone());
-        Ok(shared)
-    }
-
-    async fn forget(&self, address: &str, number: u64) {
-        let mut connections = self.0.lock().await;
-        if connections.get(address).is_some_and(|shared| shared.number == number) {
-            connections.remove(address);
-        }
-    }
-}
-
 /// An open connection of a component.
 #[derive(Clone)]
-pub struct Connection {
-    address: String,
-    shared: Arc<SharedConnections>,
-}
-
-/// Whether a command may reach Redis twice.
-#[derive(Clone, Copy, PartialEq)]
-enum Repeat {
-    Harmless,
-    Never,
-}
+pub struct Connection(MultiplexedConnection);
 
 impl Connection {
-    async fn run<T: FromRedisValue>(&self, command: Cmd, repeat: Repeat) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let Shared { mut connection, number } = self.shared.get(&self.address).await?;
-            match command.query_async(&mut connection).await {
-                Ok(value) => return Ok(value),
-                Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                    self.shared.forget(&self.address, number).await;
-                    // Nobody told us that the connection was dead: try once on a fresh one.
-                    if tries > 1 || repeat == Repeat::Never || error.is_timeout() {
-                        return Err(other(error));
-                    }
-                }
-                Err(error) if error.kind() == redis::ErrorKind::TypeError => {
-                    return Err(Error::TypeError);
-                }
-                Err(error) => return Err(other(error)),
-            }
-        }
+    async fn open(address: &str) -> Result<Self, Error> {
+        let client = Client::open(address).map_err(|_| Error::InvalidAddress)?;
+        let config = AsyncConnectionConfig::new();
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Self).map_err(other)
+    }
+
+    async fn run<T: FromRedisValue>(mut self, command: Cmd) -> Result<T, Error> {
+        command.query_async(&mut self.0).await.map_err(|error| match error.kind() {
+            redis::ErrorKind::TypeError => Error::TypeError,
+            _ => other(error),
+        })
     }
 }
 
@@ -131,8 +71,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
             ));
             return Err(Error::InvalidAddress);
         }
-        let connection = Connection { address, shared: component.redis.clone() };
-        connection.shared.get(&connection.address).await?;
+        let connection = Connection::open(&address).await?;
         accessor.with(|mut access| access.get().table.push(connection)).map_err(|_| Error::TooManyConnections)
     }
 
@@ -144,7 +83,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
     ) -> Result<(), Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.publish");
         let publish = command("PUBLISH", &[channel.as_bytes(), &payload]);
-        connection(accessor, &this)?.run::<i64>(publish, Repeat::Harmless).await.map(drop)
+        connection(accessor, &this)?.run::<i64>(publish).await.map(drop)
     }
 
     async fn get(
@@ -153,7 +92,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         key: String,
     ) -> Result<Option<Vec<u8>>, Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.get");
-        connection(accessor, &this)?.run(command("GET", &[key]), Repeat::Harmless).await
+        connection(accessor, &this)?.run(command("GET", &[key])).await
     }
 
     async fn set(
@@ -164,17 +103,17 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
     ) -> Result<(), Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.set");
         let set = command("SET", &[key.as_bytes(), &value]);
-        connection(accessor, &this)?.run(set, Repeat::Harmless).await
+        connection(accessor, &this)?.run(set).await
     }
 
     async fn incr(accessor: &Accessor<T, Self>, this: Resource<Connection>, key: String) -> Result<i64, Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.incr");
-        connection(accessor, &this)?.run(command("INCR", &[key]), Repeat::Never).await
+        connection(accessor, &this)?.run(command("INCR", &[key])).await
     }
 
     async fn del(accessor: &Accessor<T, Self>, this: Resource<Connection>, keys: Vec<String>) -> Result<u32, Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.del");
-        connection(accessor, &this)?.run(command("DEL", &keys), Repeat::Harmless).await
+        connection(accessor, &this)?.run(command("DEL", &keys)).await
     }
 
     async fn sadd(
@@ -186,7 +125,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         let _span = Span::call(accessor, "spin_outbound_redis.sadd");
         let mut sadd = command("SADD", &[key]);
         sadd.arg(values);
-        connection(accessor, &this)?.run(sadd, Repeat::Harmless).await
+        connection(accessor, &this)?.run(sadd).await
     }
 
     async fn smembers(
@@ -195,7 +134,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         key: String,
     ) -> Result<Vec<String>, Error> {
         let _span = Span::call(accessor, "spin_outbound_redis.smembers");
-        connection(accessor, &this)?.run(command("SMEMBERS", &[key]), Repeat::Harmless).await
+        connection(accessor, &this)?.run(command("SMEMBERS", &[key])).await
     }
 
     async fn srem(
@@ -207,7 +146,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
         let _span = Span::call(accessor, "spin_outbound_redis.srem");
         let mut srem = command("SREM", &[key]);
         srem.arg(values);
-        connection(accessor, &this)?.run(srem, Repeat::Harmless).await
+        connection(accessor, &this)?.run(srem).await
     }
 
     async fn execute(
@@ -224,7 +163,7 @@ impl<T> HostConnectionWithStore<T> for HasSelf<State> {
                 RedisParameter::Binary(value) => command.arg(value),
             };
         }
-        let value: Value = connection(accessor, &this)?.run(command, Repeat::Never).await?;
+        let value: Value = connection(accessor, &this)?.run(command).await?;
         let mut results = Vec::new();
         flatten(value, &mut results)?;
         Ok(results)

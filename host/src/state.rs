@@ -8,8 +8,8 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    allowed_hosts::AllowedHosts, key_value::KeyValueStores, logs::Logs, outbound_http::Outbound,
-    redis::SharedConnections, sqlite::Databases, telemetry::TraceContext,
+    allowed_hosts::AllowedHosts, key_value::KeyValueStores, logs::Logs, outbound_http::Outbound, sqlite::Databases,
+    telemetry::TraceContext,
 };
 
 /// What one component may touch.
@@ -26,8 +26,6 @@ pub struct Component {
     pub databases: Databases,
     /// The key-value stores that it may open.
     pub stores: KeyValueStores,
-    /// The connections to Redis, which all components share.
-    pub redis: Arc<SharedConnections>,
     /// A statement with this text in a parameter traps; for tests.
     pub trap: Option<Arc<str>>,
     /// Where its output goes.

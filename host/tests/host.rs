@@ -188,8 +188,25 @@ fn http_goes_on_without_redis_and_the_channels_come_back_with_it() {
     });
     assert_eq!(redis.publish("bell", "variable?name=greeting"), 1);
     host.wait_for("[outer] variable?name=greeting -> from http://inner.spin.internal");
-    assert_eq!(host.ok(&publish), "published", "the shared connection is found again");
+    assert_eq!(host.ok(&publish), "published");
     assert_eq!(redis.port(), port);
+}
+
+#[test]
+fn a_connection_to_redis_that_broke_stays_broken() {
+    let Some(redis) = Redis::start() else { return };
+    let (port, address) = (redis.port(), redis.address());
+    let host = two(&address);
+    let kept = format!("/outer/publish-kept?address={address}&channel=other&payload=x");
+    let fresh = format!("/outer/publish?address={address}&channel=other&payload=x");
+    assert_eq!(host.ok(&kept), "published");
+    // It keeps the instance.
+    let _asleep = host.get_later("/outer/sleep?ms=60000");
+    drop(redis);
+    assert_eq!(host.get(&kept).0, 502);
+    let Some(_redis) = Redis::start_on(port) else { return };
+    assert_eq!(host.get(&kept).0, 502);
+    assert_eq!(host.ok(&fresh), "published");
 }
 
 #[test]
@@ -277,6 +294,12 @@ fn what_spin_does_not_hand_on_is_refused() {
     ] {
         assert_eq!(host.raw(&request(headers)), 400, "{}", String::from_utf8_lossy(headers));
     }
+    let absolute = |host: &str| {
+        let line = "GET http://localhost/fixture/headers HTTP/1.1";
+        format!("{line}\r\nhost: {host}\r\nconnection: close\r\n\r\n").into_bytes()
+    };
+    assert_eq!(host.raw(&absolute("localhost")), 200);
+    assert_eq!(host.raw(&absolute("elsewhere")), 400, "two hosts that are not one");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     gate::Gate,
     log::{HEAD, source},
     log_line::{self, Level},
-    platform::{Platform, Row, Value, unix_ms},
+    platform::{Platform, Row, Value, unix_ms, within},
 };
 use axum::body::Bytes;
 use contracts::EventType;
@@ -33,6 +33,9 @@ const MOST: u32 = 8;
 /// How often an instance looks whether it is its turn to ring, before it leaves that to the next one or to the periodic
 /// catch-up.
 const LOOKS: usize = 20;
+/// How long a ring may take. Spin ends none: of a Redis that went without a word it waits for ever, with it the instance, and in
+/// the Redis trigger every message that comes after.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a bell says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -219,6 +222,11 @@ impl Bell {
     async fn send(&self, sequence: i64, types: BTreeSet<String>) -> Result<(), String> {
         let ring = Ring { source: source(self.context), sequence, types };
         let ring = serde_json::to_vec(&ring).map_err(|error| error.to_string())?;
+        let sent = within(&*self.platform, PATIENCE, self.send_out(ring)).await;
+        sent.unwrap_or_else(|| Err(format!("nobody answered within {} s", PATIENCE.as_secs())))
+    }
+
+    async fn send_out(&self, ring: Vec<u8>) -> Result<(), String> {
         match &self.wire {
             Wire::Redis { address } => {
                 let channel = format!("mealkit.{}", self.context);

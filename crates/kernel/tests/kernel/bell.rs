@@ -186,6 +186,20 @@ async fn a_bell_that_does_not_ring_fails_nothing() {
 }
 
 #[tokio::test]
+async fn a_bell_that_hangs_is_given_up() {
+    let (native, kernel) = world().await;
+    let held = native.hold("PUBLISH");
+    tally::place(&kernel, "a").await.unwrap();
+    let ringing = tokio::time::timeout(std::time::Duration::from_secs(30), kernel.bell.ring());
+    let (_, rung) = tokio::join!(held.reached(), ringing);
+    rung.expect("it comes to an end");
+    assert_eq!(native.published(), []);
+    tally::place(&kernel, "b").await.unwrap();
+    kernel.bell.ring().await;
+    assert_eq!(native.published().len(), 1, "the next one rings");
+}
+
+#[tokio::test]
 async fn without_redis_it_rings_at_the_journal() {
     let native = Native::new();
     native.set_variable("bell", "http");
