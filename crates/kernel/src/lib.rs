@@ -32,6 +32,7 @@ pub mod scenario;
 pub mod spin;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 mod unit;
 mod upgrade;
 
