@@ -84,7 +84,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Routes, mut shu
                 Ok::<_, Infallible>(response)
             }
         });
-        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        // A client may have nothing more to say and still listen (RFC 9112, section 9.6).
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).half_close(true);
+        let connection = server.serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             // A client that went away is no news.

@@ -1,6 +1,6 @@
 //! What a kit is, and the rules of its stock. Pure.
 
-use crate::{Products, store::ShelfKey};
+use crate::{Products, search, store::ShelfKey};
 use contracts::{
     Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored,
     ids::{MemberId, OrderId, ProductId},
@@ -14,6 +14,9 @@ pub struct Product {
     /// Its properties as they are now.
     #[serde(flatten)]
     pub kit: ProductModified,
+    /// What it is found by; rows of builds that knew no such text lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
     pub created_at: String,
     pub updated_at: String,
 }
@@ -125,8 +128,10 @@ impl Decider for Products {
     fn evolve(mut shelf: Shelf, recorded: &Recorded) -> Shelf {
         match &recorded.event {
             Event::ProductRegistered(e) => {
+                let kit = registered(e.clone());
                 shelf.product = Some(Product {
-                    kit: registered(e.clone()),
+                    search: Some(search::text_of(&kit)),
+                    kit,
                     created_at: recorded.time.clone(),
                     updated_at: recorded.time.clone(),
                 });
@@ -134,6 +139,7 @@ impl Decider for Products {
             Event::ProductModified(e) => {
                 if let Some(product) = &mut shelf.product {
                     product.kit.clone_from(e);
+                    product.search = Some(search::text_of(e));
                     product.updated_at.clone_from(&recorded.time);
                 }
             }

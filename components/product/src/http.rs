@@ -3,6 +3,7 @@
 use crate::{
     Products,
     domain::{Changes, Command, Product, Refusal, Shelf},
+    search::composed,
     store::{self, ShelfKey},
 };
 use ::http::StatusCode;
@@ -162,15 +163,16 @@ impl Registration {
     fn check(&self, product_id: ProductId) -> Result<ProductRegistered, Problem> {
         let mut checks = Checks::default();
         checks.id("seller_id", &self.seller_id);
-        check_texts(&mut checks, Some(&self.name), self.description.as_deref(), self.image_url.as_deref());
+        let (name, description) = (composed(&self.name), self.description.as_deref().map(composed));
+        check_texts(&mut checks, Some(&name), description.as_deref(), self.image_url.as_deref());
         let price = check_price(&mut checks, self.price);
         let stock = check_stock(&mut checks, self.stock);
         checks.done()?;
         Ok(ProductRegistered {
             product_id,
             seller_id: SellerId::new(&self.seller_id),
-            name: self.name.clone(),
-            description: self.description.clone(),
+            name,
+            description,
             price,
             stock,
             image_url: self.image_url.clone(),
@@ -181,13 +183,18 @@ impl Registration {
 impl Patch {
     fn check(self) -> Result<Changes, Problem> {
         let mut checks = Checks::default();
-        let given = |text: &'_ Option<Option<String>>| text.clone().flatten();
-        let (description, image_url) = (given(&self.description), given(&self.image_url));
-        check_texts(&mut checks, self.name.as_deref(), description.as_deref(), image_url.as_deref());
+        let name = self.name.as_deref().map(composed);
+        let description = self.description.map(|text| text.as_deref().map(composed));
+        check_texts(
+            &mut checks,
+            name.as_deref(),
+            description.as_ref().and_then(Option::as_deref),
+            self.image_url.as_ref().and_then(Option::as_deref),
+        );
         let price = self.price.map(|price| check_price(&mut checks, price));
         let stock = self.stock.map(|stock| check_stock(&mut checks, stock));
         checks.done()?;
-        Ok(Changes { name: self.name, description: self.description, price, stock, image_url: self.image_url })
+        Ok(Changes { name, description, price, stock, image_url: self.image_url })
     }
 }
 

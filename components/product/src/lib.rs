@@ -4,6 +4,7 @@
 pub mod domain;
 pub mod http;
 pub mod policy;
+pub mod search;
 mod store;
 
 /// The context `product`.

@@ -3,9 +3,11 @@
 use crate::{
     Products,
     domain::{Product, Shelf, Taking},
+    search,
 };
 use contracts::ids::{OrderId, ProductId};
-use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing, platform::Value};
+use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing};
+use serde_json::json;
 
 impl Entity for Product {
     const KIND: &'static str = "product";
@@ -69,16 +71,36 @@ impl State for Shelf {
     }
 }
 
-/// A part of the catalogue, newest first; with a text, only kits whose name or description has it.
+/// How many rows get their search text at once.
+const BATCH: usize = 1_000;
+
+/// A part of the catalogue, newest first; with a text, only kits whose name or description has it, however it is written.
 pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Versioned<Product>>, Error> {
-    // instr, not LIKE: what is searched for may have % and _ in it.
-    let base = match listing.filter("q") {
-        Some(_) => {
-            "(instr(lower(row ->> 'name'), lower(?3)) OR instr(lower(coalesce(row ->> 'description', '')), lower(?3)))"
-        }
-        None => "true",
+    let Some(text) = listing.filter("q") else {
+        let (condition, parameters) = listing.select("true", "id", &[]);
+        return kernel.select(&condition, parameters).await;
     };
-    let (condition, mut parameters) = listing.select(base, "id", &[]);
-    parameters.extend(listing.filter("q").map(Value::from));
-    kernel.select(&condition, parameters).await
+    // instr, not LIKE: what is searched for may have % and _ in it. A row without a search text may have it, too.
+    let (condition, mut parameters) = listing.select("instr(coalesce(row ->> 'search', ?3), ?3)", "id", &[]);
+    parameters.push(search::folded(text).into());
+    loop {
+        let found = kernel.select::<Product>(&condition, parameters.clone()).await?;
+        if found.iter().all(|product| product.value.search.is_some()) {
+            return Ok(found);
+        }
+        supplement(kernel).await?;
+    }
+}
+
+/// Gives rows their search text that older builds wrote, before this one or beside it. It is no change of the kit, so that the
+/// version stays; a row that changed meanwhile is left for the next time.
+async fn supplement(kernel: &Kernel<Products>) -> Result<(), Error> {
+    let lacking = format!("row ->> 'search' IS NULL AND id < '~' ORDER BY id DESC LIMIT {BATCH}");
+    let lacking = kernel.select::<Product>(&lacking, vec![]).await?;
+    let text = |Versioned { version, value }: &Versioned<Product>| json!({"id": value.id(), "version": version, "search": search::text_of(&value.kit)});
+    let texts: Vec<_> = lacking.iter().map(text).collect();
+    let sql = "UPDATE product_row SET row = json_set(row, '$.search', new.value ->> 'search') FROM json_each(?) AS new \
+        WHERE product_row.id = new.value ->> 'id' AND kind = 'product' AND version = new.value ->> 'version'";
+    kernel.query(sql, vec![serde_json::to_string(&texts)?.into()]).await?;
+    Ok(())
 }

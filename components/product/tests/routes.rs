@@ -175,6 +175,84 @@ async fn a_search_takes_its_text_as_it_is() {
     assert_eq!(app.get("/products?q='+OR+1=1").await.items().len(), 0);
 }
 
+/// `Ä`, `김` and a soft hyphen, as a Mac or an editor types them, and as others do.
+const TYPED: &str = "A\u{308}pfel \u{1100}\u{1175}\u{11b7} So\u{ad}\u{df}e";
+const KEPT: &str = "\u{c4}pfel \u{ae40} So\u{ad}\u{df}e";
+
+/// The names of the kits that a search finds.
+async fn search(app: &App<Products>, q: &str) -> Vec<String> {
+    let q: String = q.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let found = app.get(&format!("/products?q={q}")).await;
+    found.items().iter().map(|kit| kit["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn texts_are_kept_composed_and_found_however_they_are_typed() {
+    let (_, app) = shop().await;
+    let mut kit = kit(TYPED);
+    kit["description"] = TYPED.into();
+    let registered = app.post("/products", kit).await;
+    assert_eq!((registered.text("/name"), registered.text("/description")), (KEPT, KEPT));
+    register(&app, "Pears").await;
+    for q in
+        [TYPED, KEPT, "\u{c4}PFEL", "a\u{308}p", "\u{ae40}", "\u{1100}\u{1175}\u{11b7}", "SOSSE", "\u{ff21}\u{308}"]
+    {
+        assert_eq!(search(&app, q).await, [KEPT], "{}", q.escape_unicode());
+    }
+    assert_eq!(search(&app, "apfel").await, [""; 0]);
+    assert_eq!(search(&app, "SOSSE\u{1f}").await, [KEPT], "the only way to say where a name ends");
+    assert_eq!(search(&app, "SOSSEA\u{308}pfel").await, [""; 0], "not across name and description");
+
+    let id = registered.text("/id");
+    let changed = patch(&app, id, None, json!({"name": "Cafe\u{301}", "description": TYPED})).await;
+    assert_eq!((changed.text("/name"), changed.text("/description")), ("Caf\u{e9}", KEPT));
+    assert_eq!(search(&app, "CAFE\u{301}").await, ["Caf\u{e9}"]);
+    assert_eq!(search(&app, "sosse").await, ["Caf\u{e9}"], "by its description");
+    patch(&app, id, None, json!({"description": null})).await;
+    assert_eq!(search(&app, "sosse").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_composed_text_is_as_long_as_it_looks() {
+    let (_, app) = shop().await;
+    assert_eq!(register(&app, &"\u{1100}\u{1175}\u{11b7}".repeat(200)).await.text("/name"), "\u{ae40}".repeat(200));
+    app.post("/products", kit(&"\u{ae40}".repeat(201))).await.assert_problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn kits_of_older_builds_are_found_too_and_stay_as_they_are() {
+    let (native, app) = shop().await;
+    for number in 0..25 {
+        register(&app, &format!("Kit {number}")).await;
+    }
+    let id = register(&app, "Kimchi").await.text("/id").to_owned();
+    register(&app, "Pears").await;
+    native.sql("UPDATE product_row SET row = json_remove(row, '$.search')", vec![]);
+    native.sql(
+        "UPDATE product_row SET row = json_set(row, '$.name', ?) WHERE id = ?",
+        vec![TYPED.into(), id.as_str().into()],
+    );
+    let etag = app.get(&format!("/products/{id}")).await.header("etag").to_owned();
+
+    let page = app.get("/products?limit=10&q=KIT").await;
+    assert_eq!((page.items().len(), page.items()[0]["name"].as_str()), (10, Some("Kit 24")));
+    assert_eq!(search(&app, "\u{e4}PFEL \u{ae40}").await, [TYPED]);
+    assert_eq!(search(&app, "no such kit").await, [""; 0]);
+    assert_eq!(native.integer("SELECT count(*) FROM product_row WHERE row ->> 'search' IS NULL"), 0);
+    assert_eq!(app.get(&format!("/products/{id}")).await.header("etag"), etag);
+    assert_eq!(native.scans(), []);
+}
+
+#[tokio::test]
+async fn a_name_shows_something() {
+    let (native, app) = shop().await;
+    for name in [" ", "\u{3164}", "\u{115f}", "\u{200b}\u{2060}", "\u{feff}", "\u{ad}", "\u{200e} \u{e0100}"] {
+        app.post("/products", kit(name)).await.assert_problem(422, "invalid");
+    }
+    assert_eq!(native.log(), []);
+    register(&app, "\u{200e}\u{ae40}").await;
+}
+
 #[tokio::test]
 async fn bad_input_is_named_field_by_field_and_changes_nothing() {
     let (native, app) = shop().await;

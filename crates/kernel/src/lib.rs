@@ -28,6 +28,7 @@ mod rows;
 pub mod spin;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 mod unit;
 mod upgrade;
 

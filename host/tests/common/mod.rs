@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -133,9 +133,18 @@ impl Host {
 
     /// The status that bytes are answered with.
     pub fn raw(&self, bytes: &[u8]) -> u16 {
+        self.raw_on(|stream| stream.write_all(bytes))
+    }
+
+    /// The same, after which the client says that this was all.
+    pub fn raw_half_closed(&self, bytes: &[u8]) -> u16 {
+        self.raw_on(|stream| stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)))
+    }
+
+    fn raw_on(&self, send: impl FnOnce(&mut TcpStream) -> std::io::Result<()>) -> u16 {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.write_all(bytes).expect("sent");
+        send(&mut stream).expect("sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer");
         let answer = String::from_utf8_lossy(&answer);

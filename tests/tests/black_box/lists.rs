@@ -10,6 +10,7 @@ shared!(
     payments_and_deliveries_come_in_pages,
     events_come_in_pages,
     kits_are_found_by_what_is_in_their_name,
+    kits_are_found_however_they_are_typed,
 );
 
 /// All items, page by page.
@@ -120,4 +121,21 @@ fn kits_are_found_by_what_is_in_their_name(shop: &Shop) {
     assert_eq!(found(&format!("0%25%20{mark}")), [percent]);
     assert_eq!(found(&format!("1000%20{}", mark.to_uppercase())), [plain], "upper and lower case are the same");
     assert!(found("no%20such%20kit%20anywhere").is_empty());
+}
+
+fn kits_are_found_however_they_are_typed(shop: &Shop) {
+    let mark = unique("x");
+    let kit = |name: &str| json!({"seller_id": "s", "name": format!("{name} {mark}"), "price": 1, "stock": 1});
+    let kept = format!("\u{c4}pfel \u{ae40} {mark}");
+    let made = shop.post("/products", &kit("A\u{308}pfel \u{1100}\u{1175}\u{11b7}"));
+    assert_eq!(made.is(201)["name"], kept);
+    for q in ["\u{c4}PFEL \u{ae40}", "a\u{308}pfel \u{1100}\u{1175}\u{11b7}"] {
+        let q: String = format!("{q} {mark}").bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let page = shop.get(&format!("/products?q={q}")).is(200);
+        assert_eq!(
+            page["items"].as_array().map(|items| items.iter().map(|kit| &kit["name"]).collect()),
+            Some(vec![&json!(kept)])
+        );
+    }
+    shop.post("/products", &json!({"seller_id": "s", "name": "\u{3164}\u{200b}", "price": 1, "stock": 1})).problem(422);
 }
