@@ -306,8 +306,7 @@ fn what_spin_does_not_hand_on_is_refused() {
 fn a_client_that_closes_its_sending_half_is_answered() {
     let host = Host::start(ONE, &[]);
     for connection in ["close", "keep-alive"] {
-        let request =
-            format!("GET /fixture/slow HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\n\r\n");
+        let request = format!("GET /fixture/slow HTTP/1.1\r\nhost: localhost\r\nconnection: {connection}\r\n\r\n");
         assert_eq!(host.raw_half_closed(request.as_bytes()), 200, "{connection}");
     }
 }
