@@ -9,9 +9,9 @@ use axum::{
 use contracts::ids::{MemberId, OrderId, ProductId};
 use kernel::{
     Entry, Error, Kernel, Versioned,
-    http::{Answer, OptionalBody, Page, Problem, Query},
+    http::{Answer, NoMembers, OptionalBody, Page, Problem, Query},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 
 pub fn routes(kernel: Arc<Kernel<MyPages>>) -> Router {
@@ -21,11 +21,6 @@ pub fn routes(kernel: Arc<Kernel<MyPages>>) -> Router {
         .route("/mypages/{order_id}", get(show))
         .with_state(kernel)
 }
-
-/// Nothing needs to be said about a rebuild.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {}
 
 /// A page as its member sees it.
 #[derive(Serialize)]
@@ -80,7 +75,7 @@ async fn list(State(kernel): State<Arc<Kernel<MyPages>>>, query: Query) -> Resul
 
 async fn rebuild(
     State(kernel): State<Arc<Kernel<MyPages>>>,
-    OptionalBody(Request {}): OptionalBody<Request>,
+    OptionalBody(NoMembers {}): OptionalBody<NoMembers>,
 ) -> Result<Answer, Problem> {
     Ok(Answer::ok(rebuild::rebuild(&kernel).await?))
 }

@@ -13,9 +13,9 @@ use axum::{
 use contracts::ids::{DeliveryId, MemberId, OrderId};
 use kernel::{
     Kernel, Trace, Versioned,
-    http::{Answer, OptionalBody, Page, Problem, Query},
+    http::{Answer, NoMembers, OptionalBody, Page, Problem, Query},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 
 pub fn routes(kernel: Arc<Kernel<Deliveries>>) -> Router {
@@ -25,11 +25,6 @@ pub fn routes(kernel: Arc<Kernel<Deliveries>>) -> Router {
         .route("/deliveries/{id}/complete", post(complete))
         .with_state(kernel)
 }
-
-/// Nothing needs to be said about a completion.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Completion {}
 
 /// A delivery as its readers see it.
 #[derive(Serialize)]
@@ -47,7 +42,7 @@ async fn complete(
     State(kernel): State<Arc<Kernel<Deliveries>>>,
     trace: Trace,
     Path(id): Path<DeliveryId>,
-    OptionalBody(Completion {}): OptionalBody<Completion>,
+    OptionalBody(NoMembers {}): OptionalBody<NoMembers>,
 ) -> Result<Answer, Problem> {
     let order_id = find(&kernel, &id).await?.value.order_id;
     let state = kernel.execute(Command::Complete { order_id }, &trace).await?.state;

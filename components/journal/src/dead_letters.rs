@@ -8,9 +8,9 @@ use axum::{
 };
 use kernel::{
     dead_letter::Status,
-    http::{Answer, DEAD_LETTERS, Page, Problem, Query},
+    http::{Answer, DEAD_LETTERS, NoMembers, OptionalBody, Page, Problem, Query},
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
 /// `GET /dead-letters`: context by context, each in the order of the log.
@@ -50,7 +50,11 @@ pub async fn list(State(journal): State<Arc<Journal>>, query: Query) -> Result<A
 }
 
 /// `POST /dead-letters/{id}/retry`.
-pub async fn retry(State(journal): State<Arc<Journal>>, Path(id): Path<String>) -> Result<Answer, Problem> {
+pub async fn retry(
+    State(journal): State<Arc<Journal>>,
+    Path(id): Path<String>,
+    OptionalBody(NoMembers {}): OptionalBody<NoMembers>,
+) -> Result<Answer, Problem> {
     pass_on(&journal.contexts, &id, "retry", Bytes::new()).await
 }
 
@@ -58,9 +62,10 @@ pub async fn retry(State(journal): State<Arc<Journal>>, Path(id): Path<String>) 
 pub async fn discard(
     State(journal): State<Arc<Journal>>,
     Path(id): Path<String>,
-    body: Bytes,
+    OptionalBody(body): OptionalBody<Map<String, Json>>,
 ) -> Result<Answer, Problem> {
-    pass_on(&journal.contexts, &id, "discard", body).await
+    // What has to be in it, the context knows.
+    pass_on(&journal.contexts, &id, "discard", Json::Object(body).to_string().into()).await
 }
 
 /// Has the context do it that the letter belongs to, and answers what that answers.

@@ -53,6 +53,7 @@ impl Stage {
             ("DELETE", format!("/orders/{}", self.order), json!({"reason": "r"})),
             ("POST", format!("/deliveries/{}/complete", self.delivery), json!({})),
             ("POST", "/mypages/rebuild".into(), json!({})),
+            ("POST", "/dead-letters/product-1/retry".into(), json!({})),
         ]
     }
 
@@ -170,7 +171,7 @@ mod cases {
     /// By every route that is no mere reading, also where a body is not read; whatever is in it.
     pub(super) fn what_is_encoded_is_415(stage: &Stage) {
         let ways = stage.bodies().into_iter().chain(stage.optional_bodies());
-        let unread = ["/bell", "/catch-up", "/dead-letters/product-1/retry", "/dead-letters/product-1/discard"];
+        let unread = ["/bell", "/catch-up", "/dead-letters/product-1/discard"];
         let unread = unread.map(|path| ("POST", path.to_owned(), json!({"reason": "r"})));
         for (method, path, good) in ways.chain(unread) {
             let send = |codings: &[&str], body: String| {

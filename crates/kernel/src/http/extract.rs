@@ -44,6 +44,11 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
     }
 }
 
+/// The body of a route to which nothing needs to be said.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoMembers {}
+
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     // The size was checked on the way in (`serve`); what fails here is a connection that broke off.
     Bytes::from_request(request, state).await.map_err(|_| Problem::malformed("The body could not be read."))

@@ -10,7 +10,9 @@ mod problem;
 
 pub use answer::Answer;
 pub use condition::{Conditions, ETag};
-pub use extract::{Body, Checks, Key, Listing, OptionalBody, Page, Query, integer, object, optional_integer, patched};
+pub use extract::{
+    Body, Checks, Key, Listing, NoMembers, OptionalBody, Page, Query, integer, object, optional_integer, patched,
+};
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
 pub use layer::{app, context, serve};
 pub(crate) use line::only_line;
