@@ -50,6 +50,11 @@ impl Client {
         Self { agent: config.into(), url: url.to_owned() }
     }
 
+    /// Where the shop is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A request.
     pub fn call(&self, method: &str, path: &str) -> Call<'_> {
         let request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));

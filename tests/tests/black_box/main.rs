@@ -14,6 +14,7 @@ mod clock;
 mod contract;
 mod crash;
 mod disk;
+mod fuzz;
 mod gateway;
 mod growth;
 mod idempotency;
