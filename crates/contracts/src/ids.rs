@@ -49,10 +49,13 @@ ids! {
     PaymentId,
     DeliveryId,
     NotificationId,
-    /// A member, as the system that keeps the members names them.
     MemberId,
-    /// A seller, as the system that keeps the sellers names them.
+    /// A seller, for whom several members may sell.
     SellerId,
+    /// A signed-in member's session, or a service's token.
+    SessionId,
+    /// A key that signs tokens.
+    KeyId,
 }
 
 /// What turns the random bits of a UUIDv7 into others.

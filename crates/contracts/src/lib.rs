@@ -23,6 +23,8 @@ mod generated {
             "mealkit:contracts/ids@1.0.0/notification-id": crate::ids::NotificationId,
             "mealkit:contracts/ids@1.0.0/member-id": crate::ids::MemberId,
             "mealkit:contracts/ids@1.0.0/seller-id": crate::ids::SellerId,
+            "mealkit:contracts/ids@1.0.0/session-id": crate::ids::SessionId,
+            "mealkit:contracts/ids@1.0.0/key-id": crate::ids::KeyId,
         },
         generate_all,
         generate_unused_types: true,
@@ -37,15 +39,15 @@ use ids::{OrderId, PaymentId};
 /// the next (`Type => [first_to_second, …]`).
 macro_rules! events {
     (
-        order: $($of_order:ident $(=> [$($order_step:path),+])?),+;
-        product: $($of_product:ident $(=> [$($product_step:path),+])?),+;
+        order_id: $($of_order:ident $(=> [$($order_step:path),+])?),+;
+        $($subject:ident: $($other:ident $(=> [$($step:path),+])?),+;)+
     ) => {
         $(event_type::typed!($of_order, [$($($order_step),+)?]);)+
-        $(event_type::typed!($of_product, [$($($product_step),+)?]);)+
+        $($(event_type::typed!($other, [$($($step),+)?]);)+)+
 
         impl EventType {
             /// Every type there is. Who uses it brings the code to read and write all of them along.
-            pub const ALL: &[EventType] = &[$($of_order::TYPE,)+ $($of_product::TYPE,)+];
+            pub const ALL: &[EventType] = &[$($of_order::TYPE,)+ $($($other::TYPE,)+)+];
 
             /// Those about an order; see [`ALL`](Self::ALL).
             pub const ABOUT_AN_ORDER: &[EventType] = &[$($of_order::TYPE,)+];
@@ -56,7 +58,7 @@ macro_rules! events {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Event::$of_order(_) => stringify!($of_order),)+
-                    $(Event::$of_product(_) => stringify!($of_product),)+
+                    $($(Event::$other(_) => stringify!($other),)+)+
                 }
             }
 
@@ -64,7 +66,7 @@ macro_rules! events {
             pub fn event_type(&self) -> EventType {
                 match self {
                     $(Event::$of_order(_) => $of_order::TYPE,)+
-                    $(Event::$of_product(_) => $of_product::TYPE,)+
+                    $($(Event::$other(_) => $other::TYPE,)+)+
                 }
             }
 
@@ -77,15 +79,15 @@ macro_rules! events {
             pub fn order_id(&self) -> Option<&OrderId> {
                 match self {
                     $(Event::$of_order(e) => Some(&e.order_id),)+
-                    $(Event::$of_product(_) => None,)+
+                    $($(Event::$other(_) => None,)+)+
                 }
             }
 
-            /// The CloudEvents `subject`: the order, else the product.
+            /// The CloudEvents `subject`: the order, else the product, the member, or the key.
             pub fn subject(&self) -> &str {
                 match self {
                     $(Event::$of_order(e) => e.order_id.as_str(),)+
-                    $(Event::$of_product(e) => e.product_id.as_str(),)+
+                    $($(Event::$other(e) => e.$subject.as_str(),)+)+
                 }
             }
         }
@@ -93,10 +95,12 @@ macro_rules! events {
 }
 
 events! {
-    order: StockDecreased, OutOfStock, StockRestored, OrderPlaced, OrderRejected, OrderCancelled,
-        PaymentCompleted, PaymentDeclined, PaymentCancelled, DeliveryRequested, DeliveryCompleted,
+    order_id: StockDecreased, OutOfStock, StockRestored, OrderPlaced, OrderRejected, OrderCancelled,
+        PaymentCompleted, PaymentDeclined, PaymentCancelled, DeliveryRequested, DeliveryAssigned, DeliveryCompleted,
         DeliveryCancelled, Notified, HandlingDelayed, HandlingResumed;
-    product: ProductRegistered, ProductModified;
+    product_id: ProductRegistered, ProductModified;
+    member_id: MemberRegistered, RolesChanged, SessionsRevoked, MemberClosed;
+    kid: SigningKeyPublished, SigningKeyRetired;
 }
 
 impl Event {
