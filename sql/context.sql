@@ -133,9 +133,10 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
         SELECT value ->> 'id', value ->> 'kind', value ->> 'version', value -> 'row' FROM json_each(NEW.rows) WHERE true
         ON CONFLICT (id, kind) DO UPDATE SET version = excluded.version, row = excluded.row;
 
-    INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data)
+    INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data,
+                       authtype, authid)
         SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'version', value ->> 'subject',
                value ->> 'time', value ->> 'correlation_id', value ->> 'causation_id', value ->> 'traceparent',
-               value -> 'data'
+               value -> 'data', value ->> 'authtype', value ->> 'authid'
         FROM json_each(NEW.events);
 END;

@@ -20,6 +20,10 @@ CREATE TABLE IF NOT EXISTS event (
 -- Which version of its type the data has the form of: what was written stays as it was written.
 ALTER TABLE event ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 
+-- Who made it happen: a kind of actor, and which one (the CloudEvents extension "Auth Context").
+ALTER TABLE event ADD COLUMN authtype TEXT;
+ALTER TABLE event ADD COLUMN authid TEXT;
+
 -- For the condition ("is there an event about this order that the decision has not seen?") and for `/events?order_id=`.
 CREATE INDEX IF NOT EXISTS event_subject ON event (subject, seq);
 
@@ -40,6 +44,21 @@ INSERT INTO log_archive (one, archived_to) VALUES (1, 0) ON CONFLICT DO NOTHING;
 CREATE TRIGGER IF NOT EXISTS event_is_kept BEFORE DELETE ON event
     WHEN OLD.seq > (SELECT archived_to FROM log_archive) BEGIN
     SELECT RAISE(ABORT, 'only what is archived is deleted');
+END;
+
+-- With what contexts sign their calls to each other: the newest key signs, each one verifies. Whoever belongs to the shop
+-- can read it.
+CREATE TABLE IF NOT EXISTS shop_key (
+    id  INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL
+) STRICT;
+
+INSERT INTO shop_key (key) SELECT lower(hex(randomblob(32))) WHERE NOT EXISTS (SELECT 1 FROM shop_key);
+
+-- The keys that sign tokens, the roles of members and the ends of their sessions: who is whom is asked of the log at every
+-- request, so none of that is ever archived. It is little.
+CREATE TRIGGER IF NOT EXISTS event_of_member_is_kept BEFORE DELETE ON event WHEN OLD.source = '/mealkit/member' BEGIN
+    SELECT RAISE(IGNORE);
 END;
 
 -- Who reads the log, and how far each has come: its cursor, which moves only together with the effects of what was read.

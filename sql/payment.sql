@@ -4,3 +4,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS payment_row_payment ON payment_row (row ->> 'p
 
 -- The few payments that the gateway is still to be told of: what the catch-up looks at.
 CREATE INDEX IF NOT EXISTS payment_row_cancel_due ON payment_row (id) WHERE kind = 'payment' AND row ->> 'cancel_due';
+
+-- A member's payments, the newest order's first.
+CREATE INDEX IF NOT EXISTS payment_row_member ON payment_row (row ->> 'member_id', id) WHERE kind = 'payment';

@@ -5,7 +5,7 @@ use contracts::{
     Event, EventType,
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::{Context, Decider, Recorded};
+use kernel::{Context, Decider, Recorded, actor::Actor};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
@@ -166,6 +166,11 @@ impl Context for Rebuild {
 }
 
 impl MyPage {
+    /// Whether it is this actor's business: of its member, and of whoever runs the shop.
+    pub fn is_shown_to(&self, actor: &Actor) -> bool {
+        actor.is_member(&self.member_id) || actor.runs_the_shop()
+    }
+
     /// What should follow from an event is delayed in one more context, or in one less.
     fn delay(&mut self, sequence: u64, by: i32) {
         if let Some(entry) = self.timeline.iter_mut().find(|entry| entry.seq.unsigned_abs() == sequence) {

@@ -1,24 +1,21 @@
 //! Routes -> queries.
 
 use crate::{MyPages, domain::MyPage, rebuild, store};
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::{get, post},
-};
+use axum::extract::{Path, State};
 use contracts::ids::{MemberId, OrderId, ProductId};
 use kernel::{
-    Entry, Error, Kernel, Versioned,
-    http::{Answer, NoMembers, OptionalBody, Page, Problem, Query},
+    Entry, Error, Kernel, Trace, Versioned,
+    actor::Role,
+    http::{Access, Answer, NoMembers, OptionalBody, Page, Problem, Query, Routes},
 };
 use serde::Serialize;
 use std::sync::Arc;
 
-pub fn routes(kernel: Arc<Kernel<MyPages>>) -> Router {
-    Router::new()
-        .route("/mypages", get(list))
-        .route("/mypages/rebuild", post(rebuild))
-        .route("/mypages/{order_id}", get(show))
+pub fn routes(kernel: Arc<Kernel<MyPages>>) -> Routes {
+    Routes::new()
+        .get("/mypages", Access::Roles(&[Role::Member, Role::Operator]), list)
+        .post("/mypages/rebuild", Access::Scope("rebuild"), rebuild)
+        .get("/mypages/{order_id}", Access::Roles(&[Role::Member, Role::Operator]), show)
         .with_state(kernel)
 }
 
@@ -52,21 +49,32 @@ struct Line<'a> {
     delayed: Option<bool>,
 }
 
-async fn show(State(kernel): State<Arc<Kernel<MyPages>>>, Path(order_id): Path<OrderId>) -> Result<Answer, Problem> {
+async fn show(
+    State(kernel): State<Arc<Kernel<MyPages>>>,
+    Trace { actor, .. }: Trace,
+    Path(order_id): Path<OrderId>,
+) -> Result<Answer, Problem> {
     let page = kernel.find::<MyPage>(&order_id).await?;
+    if page.as_ref().is_some_and(|page| !page.value.is_shown_to(&actor)) {
+        return Err(Problem::not_found("There is no such order."));
+    }
     let parked = kernel.parked(&[order_id.as_str()]).await?;
     match page {
         // Its version does not count what is parked, and begins anew with a rebuild.
         Some(page) => Ok(Answer::ok(View::of(&page, &parked)).etag_of_body().about(order_id.as_str())),
         // Its very first event is parked.
-        None if !parked.is_empty() => Err(Error::Delayed(order_id.to_string()).into()),
+        None if !parked.is_empty() && actor.runs_the_shop() => Err(Error::Delayed(order_id.to_string()).into()),
         None => Err(Problem::not_found("There is no such order.")),
     }
 }
 
-async fn list(State(kernel): State<Arc<Kernel<MyPages>>>, query: Query) -> Result<Answer, Problem> {
+async fn list(
+    State(kernel): State<Arc<Kernel<MyPages>>>,
+    Trace { actor, .. }: Trace,
+    query: Query,
+) -> Result<Answer, Problem> {
     let listing = query.listing(&["member_id"])?;
-    let pages = store::list(&kernel, &listing).await?;
+    let pages = store::list(&kernel, &listing, &actor).await?;
     let orders: Vec<&str> = pages.iter().map(|page| page.value.order_id.as_str()).collect();
     let parked = kernel.parked(&orders).await?;
     let views = pages.iter().map(|page| View::of(page, &parked)).collect();

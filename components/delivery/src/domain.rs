@@ -2,10 +2,13 @@
 
 use crate::Deliveries;
 use contracts::{
-    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event,
+    DeliveryAssigned, DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event,
     ids::{DeliveryId, MemberId, OrderId},
 };
-use kernel::{Decider, Recorded};
+use kernel::{
+    Decider, Recorded,
+    actor::{Actor, Role},
+};
 use serde::{Deserialize, Serialize};
 
 /// How far a delivery has come.
@@ -29,11 +32,27 @@ pub struct Delivery {
     /// Who gets it.
     pub member_id: MemberId,
     pub address: String,
+    /// Who brings it, if that is known.
+    #[serde(default)]
+    pub courier_id: Option<MemberId>,
     pub status: Status,
     /// Whether the kits were taken from the stock: no kit, no delivery.
     pub stocked: bool,
     pub created_at: String,
     pub updated_at: String,
+}
+
+impl Delivery {
+    /// Whether the actor is who brings it, or who gets it.
+    fn is_brought_between(&self, actor: &Actor) -> bool {
+        let is_courier = self.courier_id.is_some() && actor.delivers_as() == self.courier_id.as_ref();
+        is_courier || actor.is_member(&self.member_id)
+    }
+
+    /// Whether it is this actor's business: of whoever brings or gets it, and of whoever runs the shop.
+    pub fn is_shown_to(&self, actor: &Actor) -> bool {
+        self.is_brought_between(actor) || actor.runs_the_shop()
+    }
 }
 
 /// What the context can be told to do.
@@ -48,7 +67,14 @@ pub enum Command {
         address: String,
     },
     /// The member has it.
-    Complete { order_id: OrderId },
+    Complete {
+        order_id: OrderId,
+        /// Who says so.
+        by: Actor,
+        reason: Option<String>,
+    },
+    /// A courier is to bring it.
+    Assign { order_id: OrderId, courier_id: MemberId },
     /// The order was cancelled.
     Cancel { order_id: OrderId, reason: Option<String> },
 }
@@ -58,6 +84,11 @@ pub enum Command {
 pub enum Refusal {
     #[error("there is no such delivery")]
     Unknown,
+    /// It is not theirs, so they say why.
+    #[error("an operator says why")]
+    Unexplained,
+    #[error("the member has it already")]
+    Completed,
     /// The kits are not there yet.
     #[error("the kits were not taken from the stock yet")]
     NotStocked,
@@ -72,9 +103,10 @@ impl Decider for Deliveries {
 
     fn target(command: &Command) -> OrderId {
         match command {
-            Command::Request { order_id, .. } | Command::Complete { order_id } | Command::Cancel { order_id, .. } => {
-                order_id.clone()
-            }
+            Command::Request { order_id, .. }
+            | Command::Complete { order_id, .. }
+            | Command::Assign { order_id, .. }
+            | Command::Cancel { order_id, .. } => order_id.clone(),
         }
     }
 
@@ -85,8 +117,26 @@ impl Decider for Deliveries {
             }
             // Requested before, or cancelled before it was requested.
             (Command::Request { .. }, Some(_)) | (Command::Cancel { .. }, None) => Ok(vec![]),
-            (Command::Complete { .. }, None) => Err(Refusal::Unknown),
-            (Command::Complete { .. }, Some(delivery)) => {
+            (Command::Complete { .. } | Command::Assign { .. }, None) => Err(Refusal::Unknown),
+            (Command::Assign { courier_id, .. }, Some(delivery)) => {
+                let delivery_id = delivery.delivery_id.clone().ok_or(Refusal::Unknown)?;
+                match delivery.status {
+                    Status::Completed => Err(Refusal::Completed),
+                    Status::Cancelled => Err(Refusal::Cancelled),
+                    Status::Requested if delivery.courier_id.as_ref() == Some(&courier_id) => Ok(vec![]),
+                    Status::Requested => {
+                        let order_id = delivery.order_id.clone();
+                        Ok(vec![DeliveryAssigned { delivery_id, order_id, courier_id }.into()])
+                    }
+                }
+            }
+            (Command::Complete { by, reason, .. }, Some(delivery)) => {
+                if !delivery.is_shown_to(&by) {
+                    return Err(Refusal::Unknown);
+                }
+                if by.is(Role::Operator) && !delivery.is_brought_between(&by) && reason.is_none() {
+                    return Err(Refusal::Unexplained);
+                }
                 let delivery_id = delivery.delivery_id.clone().ok_or(Refusal::Unknown)?;
                 match delivery.status {
                     Status::Completed => Ok(vec![]),
@@ -94,7 +144,7 @@ impl Decider for Deliveries {
                     Status::Requested if !delivery.stocked => Err(Refusal::NotStocked),
                     Status::Requested => {
                         let (order_id, member_id) = (delivery.order_id.clone(), delivery.member_id.clone());
-                        Ok(vec![DeliveryCompleted { delivery_id, order_id, member_id }.into()])
+                        Ok(vec![DeliveryCompleted { delivery_id, order_id, member_id, reason }.into()])
                     }
                 }
             }
@@ -116,12 +166,16 @@ impl Decider for Deliveries {
                 delivery_id: Some(e.delivery_id.clone()),
                 member_id: e.member_id.clone(),
                 address: e.address.clone(),
+                courier_id: None,
                 status: Status::Requested,
                 stocked: false,
                 created_at: time.clone(),
                 updated_at: time,
             }),
             (Event::StockDecreased(_), Some(delivery)) => Some(Delivery { stocked: true, ..delivery }),
+            (Event::DeliveryAssigned(e), Some(delivery)) => {
+                Some(Delivery { courier_id: Some(e.courier_id.clone()), updated_at: time, ..delivery })
+            }
             (Event::DeliveryCompleted(_), Some(delivery)) => {
                 Some(Delivery { status: Status::Completed, updated_at: time, ..delivery })
             }
@@ -134,6 +188,7 @@ impl Decider for Deliveries {
                 delivery_id: None,
                 member_id: e.member_id.clone(),
                 address: String::new(),
+                courier_id: None,
                 status: Status::Cancelled,
                 stocked: false,
                 created_at: time.clone(),

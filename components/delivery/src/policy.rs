@@ -2,8 +2,8 @@
 
 use crate::{Deliveries, domain::Command};
 use contracts::{
-    DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled, PaymentCompleted,
-    StockDecreased, ids::OrderId,
+    DeliveryAssigned, DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled,
+    PaymentCompleted, StockDecreased, ids::OrderId,
 };
 use kernel::{Context, Recorded};
 use uuid::Uuid;
@@ -12,7 +12,8 @@ impl Context for Deliveries {
     const NAME: &'static str = "delivery";
     const SQL: &'static str = include_str!("../../../sql/delivery.sql");
     const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, StockDecreased::TYPE, OrderCancelled::TYPE];
-    const APPENDS: &'static [EventType] = &[DeliveryRequested::TYPE, DeliveryCompleted::TYPE, DeliveryCancelled::TYPE];
+    const APPENDS: &'static [EventType] =
+        &[DeliveryRequested::TYPE, DeliveryAssigned::TYPE, DeliveryCompleted::TYPE, DeliveryCancelled::TYPE];
 
     fn concerns(recorded: &Recorded) -> Option<OrderId> {
         recorded.event.order_id().cloned()

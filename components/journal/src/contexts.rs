@@ -6,6 +6,7 @@ use futures::future::join_all;
 use kernel::{
     Position,
     bell::Ring,
+    call::Keys,
     gate::Gate,
     http::{BELL, CATCH_UP, METRICS, READY, SETTLE},
     log_line::{self, Level},
@@ -26,6 +27,7 @@ const CONTEXTS: &str = "contexts";
 /// All contexts of the shop.
 pub struct Contexts {
     platform: Arc<dyn Platform>,
+    keys: Arc<Keys>,
     urls: Vec<(String, String)>,
     due: Mutex<Option<Ring>>,
     ringing: Gate,
@@ -37,7 +39,8 @@ impl Contexts {
         let named = platform.variable(CONTEXTS).await.unwrap_or_default();
         let urls = named.lines().filter_map(|line| line.split_once('='));
         let urls = urls.map(|(name, url)| (name.trim().to_owned(), url.trim().to_owned())).collect();
-        Self { platform, urls, due: Mutex::default(), ringing: Gate::default() }
+        let keys = Keys::new("journal", platform.clone());
+        Self { platform, keys, urls, due: Mutex::default(), ringing: Gate::default() }
     }
 
     /// Tells all of them that there is something new in the log, and of which types. Bells that come while one rings are
@@ -126,7 +129,7 @@ impl Contexts {
     async fn send(&self, method: Method, url: &str, body: Option<Bytes>) -> Result<Response<Bytes>, String> {
         let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
         let request = request.body(body.unwrap_or_default()).map_err(|error| error.to_string())?;
-        self.platform.send(request).await
+        self.keys.send(request).await
     }
 }
 

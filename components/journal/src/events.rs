@@ -20,6 +20,10 @@ pub struct CloudEvent {
     correlationid: String,
     causationid: String,
     traceparent: String,
+    /// Who made it happen (the extension "Auth Context").
+    authtype: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authid: Option<String>,
     /// Which version of its type the data has the form of; left out for the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     dataschema: Option<String>,
@@ -44,6 +48,8 @@ impl TryFrom<Entry> for CloudEvent {
             correlationid: entry.correlation_id,
             causationid: entry.causation_id,
             traceparent: entry.traceparent,
+            authtype: entry.auth.kind,
+            authid: entry.auth.id,
             dataschema,
             datacontenttype: "application/json",
             data: RawValue::from_string(entry.data)?,

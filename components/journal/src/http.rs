@@ -2,15 +2,10 @@
 
 use crate::{dead_letters, events::CloudEvent, health, journal::Journal, metrics};
 use ::http::StatusCode;
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    routing::{get, post},
-};
+use axum::{body::Bytes, extract::State};
 use kernel::{
     Error,
-    http::{Answer, Page, Problem, Query},
+    http::{Access, Answer, Page, Problem, Query, Routes},
     platform::Platform,
 };
 use serde_json::{Map, json};
@@ -19,20 +14,19 @@ use std::sync::Arc;
 /// How often `/catch-up` goes round: what one context appends, another has to hear.
 const ROUNDS: usize = 20;
 
-pub async fn routes(platform: Arc<dyn Platform>) -> Router {
+pub async fn routes(platform: Arc<dyn Platform>) -> Routes {
     let journal = Journal::new(platform).await;
-    Router::new()
-        .route("/", get(index))
-        .route("/events", get(events))
-        .route("/catch-up", post(catch_up))
-        // Anybody may ring: it makes the contexts look at the log, as every question to them does.
-        .route("/bell", post(bell))
-        .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/{id}/retry", post(dead_letters::retry))
-        .route("/dead-letters/{id}/discard", post(dead_letters::discard))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics::metrics))
+    Routes::new()
+        .get("/", Access::Everybody, index)
+        .get("/events", Access::Scope("events"), events)
+        .post("/catch-up", Access::Scope("catch-up"), catch_up)
+        .post("/bell", Access::Context, bell)
+        .get("/dead-letters", Access::Scope("dead-letters"), dead_letters::list)
+        .post("/dead-letters/{id}/retry", Access::RecentScope("dead-letters"), dead_letters::retry)
+        .post("/dead-letters/{id}/discard", Access::RecentScope("dead-letters"), dead_letters::discard)
+        .get("/health/live", Access::Everybody, health::live)
+        .get("/health/ready", Access::Anybody, health::ready)
+        .get("/metrics", Access::Scope("metrics"), metrics::metrics)
         .with_state(Arc::new(journal))
 }
 

@@ -5,20 +5,23 @@ use crate::{
     domain::{Notification, Refusal, Status},
     store,
 };
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use contracts::{
     Recipient,
     ids::{NotificationId, OrderId},
 };
 use kernel::{
-    Kernel, Versioned,
-    http::{Answer, Page, Problem, Query},
+    Kernel, Trace, Versioned,
+    actor::Role,
+    http::{Access, Answer, Page, Problem, Query, Routes},
 };
 use serde::Serialize;
 use std::sync::Arc;
 
-pub fn routes(kernel: Arc<Kernel<Marketing>>) -> Router {
-    Router::new().route("/notifications", get(list)).with_state(kernel)
+pub fn routes(kernel: Arc<Kernel<Marketing>>) -> Routes {
+    Routes::new()
+        .get("/notifications", Access::Roles(&[Role::Member, Role::Seller, Role::Operator]), list)
+        .with_state(kernel)
 }
 
 /// A notification as its readers see it.
@@ -33,9 +36,13 @@ struct View<'a> {
     created_at: &'a str,
 }
 
-async fn list(State(kernel): State<Arc<Kernel<Marketing>>>, query: Query) -> Result<Answer, Problem> {
+async fn list(
+    State(kernel): State<Arc<Kernel<Marketing>>>,
+    Trace { actor, .. }: Trace,
+    query: Query,
+) -> Result<Answer, Problem> {
     let listing = query.listing(&["order_id", "recipient"])?;
-    let notifications = store::list(&kernel, &listing).await?;
+    let notifications = store::list(&kernel, &listing, &actor).await?;
     let views = notifications.iter().map(View::of).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
 }

@@ -5,7 +5,10 @@ use contracts::{
     Event, OrderCancelled, OrderPlaced, OrderRejected,
     ids::{MemberId, OrderId, ProductId, SellerId},
 };
-use kernel::{Decider, Recorded};
+use kernel::{
+    Decider, Recorded,
+    actor::{Actor, Role},
+};
 use serde::{Deserialize, Serialize};
 
 /// Why an order is rejected when its payment could not be had.
@@ -62,6 +65,24 @@ pub struct Order {
     pub updated_at: String,
 }
 
+impl Order {
+    /// Whether this actor decides on it: its member, or whoever runs the shop.
+    fn is_run_by(&self, actor: &Actor) -> bool {
+        actor.is_member(&self.placed.member_id) || actor.runs_the_shop()
+    }
+
+    /// Whether it is this actor's business: of whoever decides on it, and of its seller.
+    pub fn is_shown_to(&self, actor: &Actor) -> bool {
+        self.is_run_by(actor) || actor.sells_for(&self.placed.seller_id)
+    }
+
+    /// Where it goes, for an actor who is shown it: the seller need not know before it is paid.
+    pub fn address_for(&self, actor: &Actor) -> Option<&str> {
+        let is_paid = matches!(self.status, Status::Paid | Status::DeliveryRequested | Status::Delivered);
+        (self.is_run_by(actor) || is_paid).then_some(&*self.placed.address)
+    }
+}
+
 /// What a decision is about: an order, and the kit that it is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desk {
@@ -91,7 +112,12 @@ pub enum Command {
     /// The order could not be paid.
     Reject { order_id: OrderId, reason: String },
     /// The order is not wanted any more, or cannot be had.
-    Cancel { order_id: OrderId, reason: Option<String> },
+    Cancel {
+        order_id: OrderId,
+        /// Who wants that.
+        by: Actor,
+        reason: Option<String>,
+    },
 }
 
 /// Why a command is not carried out.
@@ -105,6 +131,9 @@ pub enum Refusal {
     /// The catalogue does not have the kit.
     #[error("there is no such product")]
     NoSuchProduct,
+    /// It is not theirs, so they say why.
+    #[error("an operator says why")]
+    Unexplained,
     #[error("the order was delivered, so it cannot be cancelled any more")]
     Delivered,
     #[error("the order was rejected, so there is nothing to cancel")]
@@ -141,8 +170,11 @@ impl Decider for Orders {
                 let member_id = order.placed.member_id.clone();
                 Ok(vec![OrderRejected { order_id, member_id, reason }.into()])
             }
-            Command::Cancel { order_id, reason } => {
-                let order = desk.order.as_ref().ok_or(Refusal::Unknown)?;
+            Command::Cancel { order_id, by, reason } => {
+                let order = desk.order.as_ref().filter(|order| order.is_run_by(&by)).ok_or(Refusal::Unknown)?;
+                if by.is(Role::Operator) && !by.is_member(&order.placed.member_id) && reason.is_none() {
+                    return Err(Refusal::Unexplained);
+                }
                 match order.status {
                     Status::Delivered => Err(Refusal::Delivered),
                     Status::Rejected => Err(Refusal::Rejected),

@@ -7,34 +7,35 @@ use crate::{
     store,
 };
 use ::http::StatusCode;
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::{get, post},
-};
+use axum::extract::{Path, State};
 use contracts::{
     charge::CardNumber,
     ids::{MemberId, OrderId, ProductId},
 };
 use kernel::{
     Kernel, Trace, Versioned,
-    http::{Answer, Body, Checks, Key, OptionalBody, Page, Problem, Query, integer, object},
+    actor::{Actor, Member, Role},
+    http::{Access, Answer, Body, Checks, Key, OptionalBody, Page, Problem, Query, Routes, integer, object},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-pub fn routes(kernel: Arc<Kernel<Orders>>) -> Router {
-    Router::new()
-        .route("/orders", get(list).post(place))
-        .route("/orders/{id}", get(show).delete(cancel))
-        .route("/orders/{id}/cancel", post(cancel))
+pub fn routes(kernel: Arc<Kernel<Orders>>) -> Routes {
+    const MAY_CANCEL: Access = Access::Roles(&[Role::Member, Role::Operator]);
+    Routes::new()
+        .get("/orders", Access::SignedIn, list)
+        .post("/orders", Access::Roles(&[Role::Member]), place)
+        .get("/orders/{id}", Access::SignedIn, show)
+        .delete("/orders/{id}", MAY_CANCEL, cancel)
+        .post("/orders/{id}/cancel", MAY_CANCEL, cancel)
         .with_state(kernel)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
-    member_id: String,
+    /// Whoever orders; they need not say it.
+    member_id: Option<MemberId>,
     product_id: String,
     #[serde(deserialize_with = "integer")]
     quantity: i64,
@@ -66,7 +67,8 @@ struct View<'a> {
     quantity: u32,
     unit_price: u64,
     amount: u64,
-    address: &'a str,
+    /// None for a seller, as long as the order is not paid.
+    address: Option<&'a str>,
     status: Status,
     reason: Option<&'a str>,
     version: i64,
@@ -77,10 +79,11 @@ struct View<'a> {
 async fn place(
     State(kernel): State<Arc<Kernel<Orders>>>,
     trace: Trace,
+    member: Member,
     Key(key): Key,
     Body(request): Body<Request>,
 ) -> Result<Answer, Problem> {
-    let (placement, card_number) = request.check()?;
+    let (placement, card_number) = request.check(&member)?;
     let Outcome { order, retry_after } =
         place::place(&kernel, &placement, &card_number, key.as_deref(), &trace).await?;
     let order_id = order.value.placed.order_id.as_str();
@@ -104,7 +107,7 @@ async fn place(
             let detail = "The order was cancelled, so it is not paid: what was charged goes back.";
             Ok(Problem::conflict("cancelled", detail).with("order_id", order_id).about(order_id).answer())
         }
-        _ => Ok(shown(StatusCode::CREATED, &order).location(format!("/orders/{order_id}"))),
+        _ => Ok(shown(StatusCode::CREATED, &order, &trace.actor).location(format!("/orders/{order_id}"))),
     }
 }
 
@@ -119,27 +122,41 @@ async fn cancel(
         checks.text("reason", reason, 1..=500);
     }
     checks.done()?;
-    let executed = kernel.execute(Command::Cancel { order_id, reason: cancellation.reason }, &trace).await?;
-    Ok(shown(StatusCode::OK, &order_of(executed.state)?))
+    let executed = kernel
+        .execute(Command::Cancel { order_id, by: trace.actor.clone(), reason: cancellation.reason }, &trace)
+        .await?;
+    Ok(shown(StatusCode::OK, &order_of(executed.state)?, &trace.actor))
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Orders>>>, Path(id): Path<OrderId>) -> Result<Answer, Problem> {
-    Ok(shown(StatusCode::OK, &place::find(&kernel, &id).await?))
+async fn show(
+    State(kernel): State<Arc<Kernel<Orders>>>,
+    Trace { actor, .. }: Trace,
+    Path(id): Path<OrderId>,
+) -> Result<Answer, Problem> {
+    let order = place::find(&kernel, &id).await?;
+    if !order.value.is_shown_to(&actor) {
+        return Err(Refusal::Unknown.into());
+    }
+    Ok(shown(StatusCode::OK, &order, &actor))
 }
 
-async fn list(State(kernel): State<Arc<Kernel<Orders>>>, query: Query) -> Result<Answer, Problem> {
-    let listing = query.listing(&["member_id"])?;
-    let orders = store::list(&kernel, &listing).await?;
-    let views = orders.iter().map(View::of).collect();
+async fn list(
+    State(kernel): State<Arc<Kernel<Orders>>>,
+    Trace { actor, .. }: Trace,
+    query: Query,
+) -> Result<Answer, Problem> {
+    let listing = query.listing(&["member_id", "seller_id"])?;
+    let orders = store::list(&kernel, &listing, &actor).await?;
+    let views = orders.iter().map(|order| View::of(order, &actor)).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
 }
 
-fn shown(status: StatusCode, order: &Versioned<Order>) -> Answer {
-    Answer::json(status, View::of(order)).version(order.version).about(order.value.placed.order_id.as_str())
+fn shown(status: StatusCode, order: &Versioned<Order>, actor: &Actor) -> Answer {
+    Answer::json(status, View::of(order, actor)).version(order.version).about(order.value.placed.order_id.as_str())
 }
 
 impl<'a> View<'a> {
-    fn of(Versioned { version, value }: &'a Versioned<Order>) -> Self {
+    fn of(Versioned { version, value }: &'a Versioned<Order>, actor: &Actor) -> Self {
         let placed = &value.placed;
         Self {
             id: &placed.order_id,
@@ -149,7 +166,7 @@ impl<'a> View<'a> {
             quantity: placed.quantity,
             unit_price: placed.unit_price,
             amount: placed.amount,
-            address: &placed.address,
+            address: value.address_for(actor),
             status: value.status,
             reason: value.reason.as_deref(),
             version: *version,
@@ -160,9 +177,11 @@ impl<'a> View<'a> {
 }
 
 impl Request {
-    fn check(self) -> Result<(Placement, CardNumber), Problem> {
+    fn check(self, member: &Member) -> Result<(Placement, CardNumber), Problem> {
+        if self.member_id.is_some_and(|named| named != member.id) {
+            return Err(Problem::forbidden("`member_id` is another member's: everybody orders for themselves."));
+        }
         let mut checks = Checks::default();
-        checks.id("member_id", &self.member_id);
         checks.id("product_id", &self.product_id);
         checks.range("quantity", self.quantity, 1..=99);
         checks.text("address", &self.address, 1..=500);
@@ -175,7 +194,7 @@ impl Request {
         let card_number =
             card_number.map_err(|error| Problem::invalid_field("payment.card_number", error.to_string()))?;
         let placement = Placement {
-            member_id: MemberId::new(self.member_id),
+            member_id: member.id.clone(),
             product_id: ProductId::new(self.product_id),
             quantity: u32::try_from(self.quantity).unwrap_or_default(),
             address: self.address,
@@ -192,6 +211,7 @@ impl From<Refusal> for Problem {
             Refusal::Unknown => Self::not_found("There is no such order."),
             Refusal::Exists => Self::conflict("exists", "There is an order with this id already."),
             Refusal::NoSuchProduct => Self::invalid_field("product_id", "there is no such product"),
+            Refusal::Unexplained => Self::invalid_field("reason", "an operator says why"),
             Refusal::Delivered => {
                 Self::conflict("delivered", "The order was delivered, so it cannot be cancelled any more.")
             }

@@ -42,7 +42,7 @@ pub async fn charge(kernel: &Kernel<Orders>, request: &ChargeRequest, trace: &Tr
         }
         Permit::Refuse { retry_after_ms } => return Err(Unavailable::for_ms(retry_after_ms)),
     };
-    match send(platform, request, trace).await {
+    match send(kernel, request, trace).await {
         Ok(()) => {
             if breaker != breaker.succeeded() {
                 write(platform, breaker.succeeded()).await;
@@ -79,7 +79,8 @@ async fn settings(platform: &dyn Platform) -> Settings {
     }
 }
 
-async fn send(platform: &dyn Platform, charge: &ChargeRequest, trace: &Trace) -> Result<(), String> {
+async fn send(kernel: &Kernel<Orders>, charge: &ChargeRequest, trace: &Trace) -> Result<(), String> {
+    let platform = &**kernel.platform();
     let url = platform.variable("payment_url").await.unwrap_or_else(|| "http://payment.spin.internal".into());
     let body = serde_json::to_vec(charge).map_err(|error| error.to_string())?;
     let request = ::http::Request::post(format!("{url}{}", charge::PATH))
@@ -90,7 +91,7 @@ async fn send(platform: &dyn Platform, charge: &ChargeRequest, trace: &Trace) ->
         .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
     let patience = Duration::from_millis(platform::number(platform, "payment_timeout_ms", 2_000).await);
-    match platform::within(platform, patience, platform.send(request)).await {
+    match platform::within(platform, patience, kernel.keys().send(request)).await {
         Some(Ok(answer)) if answer.status().is_server_error() => Err(format!("it said {}", answer.status())),
         // An order that it will not charge is an answer, too.
         Some(Ok(_)) => Ok(()),

@@ -35,7 +35,7 @@ pub async fn place(
     loop {
         #[expect(clippy::disallowed_methods, reason = "the order begins here")]
         let order_id = OrderId::from(Uuid::now_v7());
-        let attempt = key.map(|key| Attempt::new(key, placement, order_id.as_str())).transpose()?;
+        let attempt = key.map(|key| Attempt::new(trace, key, placement, order_id.as_str())).transpose()?;
         let attempt = attempt.map(|attempt| attempt.instead_of(earlier.take()));
         let command = Command::Place { order_id, placement: placement.clone() };
         match kernel.create(command, trace, attempt.as_ref()).await? {

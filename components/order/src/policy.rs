@@ -10,7 +10,7 @@ use contracts::{
     DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, EventType, OrderCancelled, OrderPlaced,
     OrderRejected, OutOfStock, PaymentCompleted, PaymentDeclined, ProductModified, ProductRegistered,
 };
-use kernel::{Context, Error, Failure, Kernel, Recorded, Trace, metrics::Sample};
+use kernel::{Context, Error, Failure, Kernel, Recorded, Trace, actor::Actor, metrics::Sample};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -44,9 +44,11 @@ impl Context for Orders {
                 Some(Command::Reject { order_id: e.order_id.clone(), reason: e.reason.clone() })
             }
             // … there were not enough kits: the order is cancelled, and with it its payment and its delivery.
-            Event::OutOfStock(e) => {
-                Some(Command::Cancel { order_id: e.order_id.clone(), reason: Some(OUT_OF_STOCK.into()) })
-            }
+            Event::OutOfStock(e) => Some(Command::Cancel {
+                order_id: e.order_id.clone(),
+                by: Actor::System,
+                reason: Some(OUT_OF_STOCK.into()),
+            }),
             _ => None,
         }
     }

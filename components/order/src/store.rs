@@ -4,10 +4,11 @@ use crate::{
     Orders,
     domain::{Desk, Kit, Order, Status},
 };
-use contracts::ids::{OrderId, ProductId};
+use contracts::ids::{MemberId, OrderId, ProductId, SellerId};
 use kernel::{
     DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned,
-    http::Listing,
+    actor::Actor,
+    http::{Listing, Owners},
     metrics::{Sample, counts},
     platform,
 };
@@ -80,9 +81,17 @@ impl State for Desk {
     }
 }
 
-/// A part of the orders, newest first; of one member, if the list says so.
-pub async fn list(kernel: &Kernel<Orders>, listing: &Listing) -> Result<Vec<Versioned<Order>>, Error> {
-    let (condition, parameters) = listing.select("true", "id", &[("member_id", "row ->> 'member_id'")]);
+/// A part of the orders that this actor may see, newest first; of one member or one seller, if the list says so.
+pub async fn list(kernel: &Kernel<Orders>, listing: &Listing, actor: &Actor) -> Result<Vec<Versioned<Order>>, Error> {
+    let owners = Owners::for_actor(
+        actor,
+        [
+            ("row ->> 'member_id' = ?", actor.orders_as().map(MemberId::as_str)),
+            ("row ->> 'seller_id' = ?", actor.sells_as().map(SellerId::as_str)),
+        ],
+    );
+    let filters = [("member_id", "row ->> 'member_id'"), ("seller_id", "row ->> 'seller_id'")];
+    let (condition, parameters) = listing.select("true", "id", &filters, &owners);
     kernel.select(&condition, parameters).await
 }
 

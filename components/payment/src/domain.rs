@@ -9,7 +9,7 @@ use contracts::{
     Event, OrderPlaced, PaymentCancelled,
     ids::{MemberId, OrderId, PaymentId, ProductId},
 };
-use kernel::{Decider, Recorded};
+use kernel::{Decider, Recorded, actor::Actor};
 use serde::{Deserialize, Serialize};
 
 /// How a payment stands.
@@ -52,6 +52,13 @@ pub struct Payment {
     pub cancel_due: bool,
     pub created_at: String,
     pub updated_at: String,
+}
+
+impl Payment {
+    /// Whether it is this actor's business: of whoever pays, and of whoever runs the shop.
+    pub fn is_shown_to(&self, actor: &Actor) -> bool {
+        actor.is_member(&self.member_id) || actor.runs_the_shop()
+    }
 }
 
 /// What the context can be told to do.

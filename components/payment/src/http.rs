@@ -7,28 +7,26 @@ use crate::{
     store,
 };
 use ::http::StatusCode;
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::{get, post},
-};
+use axum::extract::{Path, State};
 use contracts::{
+    Event, OrderPlaced,
     charge::{self, ChargeRequest},
     ids::{MemberId, OrderId, PaymentId},
 };
 use kernel::{
     Failure, Kernel, Trace, Versioned,
-    http::{Answer, Body, Page, Problem, Query},
+    actor::Role,
+    http::{Access, Answer, Body, Page, Problem, Query, Routes},
 };
 use serde::Serialize;
 use std::sync::Arc;
 
 /// The context's routes. No public route leads to the charge.
-pub fn routes(kernel: Arc<Kernel<Payments>>) -> Router {
-    Router::new()
-        .route("/payments", get(list))
-        .route("/payments/{id}", get(show))
-        .route(charge::PATH, post(charge))
+pub fn routes(kernel: Arc<Kernel<Payments>>) -> Routes {
+    Routes::new()
+        .get("/payments", Access::Roles(&[Role::Member, Role::Operator]), list)
+        .get("/payments/{id}", Access::Roles(&[Role::Member, Role::Operator]), show)
+        .post(charge::PATH, Access::Context, charge)
         .with_state(kernel)
 }
 
@@ -48,19 +46,24 @@ struct View<'a> {
     updated_at: &'a str,
 }
 
-/// Charges an order, unless that was done already. It stands in the log what is to be charged: whatever happens to this
-/// request, the catch-up knows that the gateway has to be asked what it did. What was known of the order before the
+/// Charges an order, unless that was done already. It stands in the log what is to be charged, and no more than that is,
+/// whatever the caller says: and whatever happens to this request, the catch-up knows that the gateway has to be asked what
+/// it did. What was known of the order before the
 /// gateway was asked is what the verdict is written down on: if it was closed meanwhile, it is decided again.
 async fn charge(
     State(kernel): State<Arc<Kernel<Payments>>>,
     trace: Trace,
-    Body(charge): Body<ChargeRequest>,
+    Body(ChargeRequest { order, card_number }): Body<ChargeRequest>,
 ) -> Result<Answer, Problem> {
-    let order_id = charge.order.order_id.clone();
+    let order_id = order.order_id;
     let known = kernel.known(&order_id).await?;
     if domain::charge(&known.state)? == Charge::Done {
         return Ok(shown(&find(&kernel, &order_id).await?));
     }
+    let Some(Event::OrderPlaced(order)) = kernel.told(OrderPlaced::TYPE, order_id.as_str()).await? else {
+        return Err(Problem::not_found("There is no such order."));
+    };
+    let charge = ChargeRequest { order, card_number };
     let gateway = gateway::open(&**kernel.platform()).await;
     let verdict = gateway.charge(&charge).await.map_err(|error| unavailable(&order_id, &error))?;
     // Cancelled there, so it was closed here.
@@ -84,13 +87,22 @@ async fn find(kernel: &Kernel<Payments>, order_id: &OrderId) -> Result<Versioned
     Ok(kernel.find::<Payment>(order_id).await?.ok_or(Refusal::Unknown)?)
 }
 
-async fn show(State(kernel): State<Arc<Kernel<Payments>>>, Path(id): Path<PaymentId>) -> Result<Answer, Problem> {
-    Ok(shown(&store::find(&kernel, &id).await?.ok_or(Refusal::Unknown)?))
+async fn show(
+    State(kernel): State<Arc<Kernel<Payments>>>,
+    Trace { actor, .. }: Trace,
+    Path(id): Path<PaymentId>,
+) -> Result<Answer, Problem> {
+    let payment = store::find(&kernel, &id).await?.filter(|payment| payment.value.is_shown_to(&actor));
+    Ok(shown(&payment.ok_or(Refusal::Unknown)?))
 }
 
-async fn list(State(kernel): State<Arc<Kernel<Payments>>>, query: Query) -> Result<Answer, Problem> {
+async fn list(
+    State(kernel): State<Arc<Kernel<Payments>>>,
+    Trace { actor, .. }: Trace,
+    query: Query,
+) -> Result<Answer, Problem> {
     let listing = query.listing(&["order_id"])?;
-    let payments = store::list(&kernel, &listing).await?;
+    let payments = store::list(&kernel, &listing, &actor).await?;
     let views = payments.iter().map(View::of).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.order_id.to_string())))
 }

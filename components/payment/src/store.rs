@@ -1,10 +1,11 @@
 //! Rows <-> state; see `sql/payment.sql`.
 
 use crate::{Payments, domain::Payment};
-use contracts::ids::{OrderId, PaymentId};
+use contracts::ids::{MemberId, OrderId, PaymentId};
 use kernel::{
     Entity, Error, Kernel, Versioned,
-    http::Listing,
+    actor::Actor,
+    http::{Listing, Owners},
     metrics::{Sample, counts},
 };
 
@@ -22,10 +23,15 @@ pub async fn find(kernel: &Kernel<Payments>, id: &PaymentId) -> Result<Option<Ve
     Ok(kernel.select(condition, vec![id.as_str().into()]).await?.pop())
 }
 
-/// A part of the payments, the newest order's first; of one order, if the list says so.
-pub async fn list(kernel: &Kernel<Payments>, listing: &Listing) -> Result<Vec<Versioned<Payment>>, Error> {
+/// A part of the payments that this actor may see, the newest order's first; of one order, if the list says so.
+pub async fn list(
+    kernel: &Kernel<Payments>,
+    listing: &Listing,
+    actor: &Actor,
+) -> Result<Vec<Versioned<Payment>>, Error> {
+    let owners = Owners::for_actor(actor, [("row ->> 'member_id' = ?", actor.orders_as().map(MemberId::as_str))]);
     let base = "row ->> 'status' NOT IN ('requested', 'refused')";
-    let (condition, parameters) = listing.select(base, "id", &[("order_id", "id")]);
+    let (condition, parameters) = listing.select(base, "id", &[("order_id", "id")], &owners);
     kernel.select(&condition, parameters).await
 }
 

@@ -5,7 +5,7 @@ use contracts::{
     Event, OutOfStock, ProductModified, ProductRegistered, StockDecreased, StockRestored,
     ids::{MemberId, OrderId, ProductId},
 };
-use kernel::{Decider, Recorded};
+use kernel::{Decider, Recorded, actor::Actor};
 use serde::{Deserialize, Serialize};
 
 /// A kit.
@@ -57,7 +57,12 @@ pub enum Command {
     /// A seller registers a kit.
     Register(ProductRegistered),
     /// A seller changes a kit.
-    Modify { product_id: ProductId, changes: Changes },
+    Modify {
+        product_id: ProductId,
+        /// Who wants that.
+        by: Actor,
+        changes: Changes,
+    },
     /// An order was paid: take its kits.
     Take { order_id: OrderId, member_id: MemberId, product_id: ProductId, quantity: u32 },
     /// An order's payment was cancelled: give back what it took.
@@ -95,8 +100,9 @@ impl Decider for Products {
                 Some(_) => Err(Refusal::Exists),
                 None => Ok(vec![kit.into()]),
             },
-            Command::Modify { changes, .. } => {
-                let product = shelf.product.as_ref().ok_or(Refusal::Unknown)?;
+            Command::Modify { by, changes, .. } => {
+                let is_theirs = |product: &&Product| by.sells_for(&product.kit.seller_id) || by.runs_the_shop();
+                let product = shelf.product.as_ref().filter(is_theirs).ok_or(Refusal::Unknown)?;
                 let kit = changes.apply(product.kit.clone());
                 Ok(if kit == product.kit { vec![] } else { vec![kit.into()] })
             }

@@ -7,18 +7,15 @@ use crate::{
     store::{self, ShelfKey},
 };
 use ::http::StatusCode;
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::extract::{Path, State};
 use contracts::{
     ProductRegistered,
     ids::{ProductId, SellerId},
 };
 use kernel::{
     Attempt, Created, Kernel, Trace, Versioned,
-    http::{Answer, Body, Checks, Key, Page, Problem, Query, integer, optional_integer, patched},
+    actor::{Member, Role},
+    http::{Access, Answer, Body, Checks, Key, Page, Problem, Query, Routes, integer, optional_integer, patched},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,17 +26,20 @@ const MOST_PRICE: i64 = 100_000_000;
 /// The largest stock of a kit.
 const MOST_STOCK: i64 = 1_000_000;
 
-pub fn routes(kernel: Arc<Kernel<Products>>) -> Router {
-    Router::new()
-        .route("/products", get(list).post(register))
-        .route("/products/{id}", get(show).patch(modify))
+pub fn routes(kernel: Arc<Kernel<Products>>) -> Routes {
+    Routes::new()
+        .get("/products", Access::Everybody, list)
+        .post("/products", Access::Roles(&[Role::Seller]), register)
+        .get("/products/{id}", Access::Everybody, show)
+        .patch("/products/{id}", Access::Roles(&[Role::Seller, Role::Operator]), modify)
         .with_state(kernel)
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Registration {
-    seller_id: String,
+    /// For whom the seller sells; they need not say it.
+    seller_id: Option<SellerId>,
     name: String,
     description: Option<String>,
     #[serde(deserialize_with = "integer")]
@@ -82,12 +82,13 @@ struct View<'a> {
 async fn register(
     State(kernel): State<Arc<Kernel<Products>>>,
     trace: Trace,
+    member: Member,
     Key(key): Key,
     Body(registration): Body<Registration>,
 ) -> Result<Answer, Problem> {
     #[expect(clippy::disallowed_methods, reason = "the kit begins here")]
-    let kit = registration.check(Uuid::now_v7().into())?;
-    let attempt = key.map(|key| Attempt::new(&key, &registration, kit.product_id.as_str())).transpose()?;
+    let kit = registration.check(Uuid::now_v7().into(), &member)?;
+    let attempt = key.map(|key| Attempt::new(&trace, &key, &registration, kit.product_id.as_str())).transpose()?;
     match kernel.create(Command::Register(kit), &trace, attempt.as_ref()).await? {
         Created::Now(executed) => Ok(created(&product(executed.state)?)),
         Created::Before(id) => Ok(created(&registered(&kernel, &ProductId::new(id)).await?)),
@@ -108,7 +109,7 @@ async fn modify(
     Path(product_id): Path<ProductId>,
     Body(patch): Body<Patch>,
 ) -> Result<Answer, Problem> {
-    let command = Command::Modify { product_id, changes: patch.check()? };
+    let command = Command::Modify { product_id, by: trace.actor.clone(), changes: patch.check()? };
     let executed = kernel.execute(command, &trace).await?;
     Ok(shown(StatusCode::OK, &product(executed.state)?))
 }
@@ -160,9 +161,12 @@ impl<'a> View<'a> {
 }
 
 impl Registration {
-    fn check(&self, product_id: ProductId) -> Result<ProductRegistered, Problem> {
+    fn check(&self, product_id: ProductId, member: &Member) -> Result<ProductRegistered, Problem> {
+        let seller_id = member.sells_for().ok_or_else(|| Problem::forbidden("You sell for nobody."))?;
+        if self.seller_id.as_ref().is_some_and(|named| named != seller_id) {
+            return Err(Problem::forbidden("`seller_id` is another seller's: everybody sells their own."));
+        }
         let mut checks = Checks::default();
-        checks.id("seller_id", &self.seller_id);
         let (name, description) = (composed(&self.name), self.description.as_deref().map(composed));
         check_texts(&mut checks, Some(&name), description.as_deref(), self.image_url.as_deref());
         let price = check_price(&mut checks, self.price);
@@ -170,7 +174,7 @@ impl Registration {
         checks.done()?;
         Ok(ProductRegistered {
             product_id,
-            seller_id: SellerId::new(&self.seller_id),
+            seller_id: seller_id.clone(),
             name,
             description,
             price,

@@ -6,7 +6,10 @@ use crate::{
     search,
 };
 use contracts::ids::{OrderId, ProductId};
-use kernel::{DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned, http::Listing};
+use kernel::{
+    DataError, Entity, Error, Kernel, RowKey, Rows, State, Versioned,
+    http::{Listing, Owners},
+};
 use serde_json::json;
 
 impl Entity for Product {
@@ -77,11 +80,12 @@ const BATCH: usize = 1_000;
 /// A part of the catalogue, newest first; with a text, only kits whose name or description has it, however it is written.
 pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Versioned<Product>>, Error> {
     let Some(text) = listing.filter("q") else {
-        let (condition, parameters) = listing.select("true", "id", &[]);
+        let (condition, parameters) = listing.select("true", "id", &[], &Owners::All);
         return kernel.select(&condition, parameters).await;
     };
     // instr, not LIKE: what is searched for may have % and _ in it. A row without a search text may have it, too.
-    let (condition, mut parameters) = listing.select("instr(coalesce(row ->> 'search', ?3), ?3)", "id", &[]);
+    let (condition, mut parameters) =
+        listing.select("instr(coalesce(row ->> 'search', ?3), ?3)", "id", &[], &Owners::All);
     parameters.push(search::folded(text).into());
     loop {
         let found = kernel.select::<Product>(&condition, parameters.clone()).await?;

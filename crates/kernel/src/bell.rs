@@ -6,6 +6,7 @@
 //! who has read how far, and up to where each bell was rung.
 
 use crate::{
+    call::Keys,
     database::{self, jitter},
     gate::Gate,
     log::{HEAD, source},
@@ -80,6 +81,7 @@ enum Wire {
 pub struct Bell {
     context: &'static str,
     platform: Arc<dyn Platform>,
+    keys: Arc<Keys>,
     wire: Wire,
     /// The newest event of this instance that nobody is known to have rung for; 0 if there is none.
     wanted: AtomicI64,
@@ -106,13 +108,21 @@ enum Turn {
 }
 
 impl Bell {
-    pub(crate) async fn new(context: &'static str, platform: Arc<dyn Platform>) -> Self {
+    pub(crate) async fn new(context: &'static str, platform: Arc<dyn Platform>, keys: Arc<Keys>) -> Self {
         let variable = async |name: &str, default: &str| platform.variable(name).await.unwrap_or(default.to_owned());
         let wire = match variable("bell", "redis").await.as_str() {
             "http" => Wire::Http { journal: variable("journal_url", "http://journal.spin.internal").await },
             _ => Wire::Redis { address: variable("redis_address", "redis://127.0.0.1:6379").await },
         };
-        Self { context, wire, wanted: AtomicI64::new(0), turn: AtomicU32::new(1), ringing: Gate::default(), platform }
+        Self {
+            context,
+            wire,
+            wanted: AtomicI64::new(0),
+            turn: AtomicU32::new(1),
+            ringing: Gate::default(),
+            platform,
+            keys,
+        }
     }
 
     /// There is something new in the log, up to this sequence number.
@@ -237,7 +247,7 @@ impl Bell {
                     .header("content-type", "application/json")
                     .body(Bytes::from(ring))
                     .map_err(|error| error.to_string())?;
-                let answer = self.platform.send(request).await?;
+                let answer = self.keys.send(request).await?;
                 if answer.status().is_success() { Ok(()) } else { Err(format!("the journal said {}", answer.status())) }
             }
         }

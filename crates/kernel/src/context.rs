@@ -1,6 +1,6 @@
 //! What makes a bounded context.
 
-use crate::{Kernel, State, error::Error, metrics::Sample};
+use crate::{Kernel, State, actor::Auth, error::Error, metrics::Sample};
 use contracts::{Event, EventType};
 use std::{future::Future, sync::Arc};
 use uuid::Uuid;
@@ -19,6 +19,8 @@ pub struct Recorded {
     pub causation_id: String,
     /// W3C trace context.
     pub traceparent: String,
+    /// Who made it happen.
+    pub auth: Auth,
     pub event: Event,
 }
 
@@ -56,7 +58,7 @@ pub trait Context: Decider {
     const NAME: &'static str;
     /// The version of its tables and unit of work: one more whenever its SQL file, `sql/context.sql`, or the types that it
     /// consumes or appends change (docs/zero-downtime.md).
-    const SCHEMA_VERSION: i64 = 3;
+    const SCHEMA_VERSION: i64 = 4;
     /// The indexes by which its lists are read, and the checks of its rows.
     const SQL: &'static str = "";
     /// The types of the events it reads.

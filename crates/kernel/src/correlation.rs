@@ -2,6 +2,7 @@
 
 use crate::{
     Recorded,
+    actor::Actor,
     http::{Conditions, INTERNAL, only_line},
 };
 use http::HeaderMap;
@@ -24,6 +25,8 @@ pub struct Trace {
     pub causation_id: String,
     /// W3C trace context, with a span id of our own.
     pub traceparent: String,
+    /// Who asks.
+    pub actor: Actor,
     /// What must hold of what the request is about.
     pub(crate) conditions: Conditions,
     /// What it made happen, shared with the traces that follow from it: the types of the events.
@@ -41,6 +44,7 @@ impl Trace {
             correlation_id: given.unwrap_or_else(|| request_id.clone()),
             causation_id: cause.unwrap_or(request_id),
             traceparent: child(only_line(headers, "traceparent").ok().flatten().and_then(|value| value.to_str().ok())),
+            actor: Actor::Anonymous,
             conditions: Conditions::default(),
             events: Arc::default(),
         }
@@ -48,7 +52,7 @@ impl Trace {
 
     /// The trace of something that happens by itself, such as a time-out found by the catch-up.
     pub fn own() -> Self {
-        Self::of_request("", &HeaderMap::new())
+        Self::of_request("", &HeaderMap::new()).by(Actor::System)
     }
 
     /// The trace of what follows from an event.
@@ -58,6 +62,7 @@ impl Trace {
             correlation_id: correlation_id.to_owned(),
             causation_id: id.to_owned(),
             traceparent: child(Some(traceparent)),
+            actor: Actor::System,
             conditions: Conditions::default(),
             events: Arc::default(),
         }
@@ -72,6 +77,11 @@ impl Trace {
     /// The same under these conditions.
     pub fn under(self, conditions: Conditions) -> Self {
         Self { conditions, ..self }
+    }
+
+    /// The same from this actor.
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
     }
 
     /// Events of these types happened because of it: they stand in the request's log line.

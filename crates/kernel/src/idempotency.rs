@@ -33,13 +33,14 @@ pub enum Created<S> {
 
 impl Attempt {
     /// A request that came with this key, to make what has this id; `request` is its body as it was understood, without
-    /// secrets.
+    /// secrets. The same key of another actor is another key.
     ///
     /// # Errors
     /// When the request cannot be written as JSON.
-    pub fn new(key: &str, request: &impl Serialize, subject: impl Into<String>) -> Result<Self, Error> {
+    pub fn new(trace: &Trace, key: &str, request: &impl Serialize, subject: impl Into<String>) -> Result<Self, Error> {
         let request = serde_json::to_string(request)?;
-        Ok(Self { key: key.to_owned(), request, subject: subject.into(), replaces: None })
+        let key = trace.actor.id().map_or_else(|| key.to_owned(), |id| format!("{id}/{key}"));
+        Ok(Self { key, request, subject: subject.into(), replaces: None })
     }
 
     /// Another go, because what an earlier one made came to nothing.

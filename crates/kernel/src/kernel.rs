@@ -4,6 +4,7 @@
 use crate::{
     Context,
     bell::Bell,
+    call::Keys,
     context::sql_name,
     database,
     dead_letter::Retry,
@@ -29,6 +30,7 @@ const CONTEXT_SQL: &str = include_str!("../../../sql/context.sql");
 /// A context at work in one instance. Shared by all its requests.
 pub struct Kernel<C: Context> {
     platform: Arc<dyn Platform>,
+    keys: Arc<Keys>,
     pub(crate) looks: Looks,
     committer: Committer,
     /// How dead letters are tried again.
@@ -55,17 +57,19 @@ impl<C: Context> Kernel<C> {
         log::migrate(&*platform).await?;
         migration::migrate(&*platform, &name, version, schema::<C>).await?;
         platform.renew();
+        let keys = Keys::new(C::NAME, platform.clone());
         Ok(Arc::new(Self {
             looks: Looks::new(C::NAME, C::CONSUMES),
             committer: Committer::new(&name, version),
             retry: Retry::of(&*platform).await,
             letters: AtomicBool::new(false),
-            bell: Bell::new(C::NAME, platform.clone()).await,
+            bell: Bell::new(C::NAME, platform.clone(), keys.clone()).await,
             commit_delay: Duration::from_millis(platform::number(&*platform, "commit_delay_ms", 0).await),
             reading: Gate::default(),
             begun: AtomicU64::new(0),
             ended: Mutex::default(),
             platform,
+            keys,
             context: PhantomData,
         }))
     }
@@ -73,6 +77,11 @@ impl<C: Context> Kernel<C> {
     /// The world around the context.
     pub fn platform(&self) -> &Arc<dyn Platform> {
         &self.platform
+    }
+
+    /// By what it calls other contexts.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// Whether any dead letter was open when last looked.

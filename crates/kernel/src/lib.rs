@@ -4,8 +4,10 @@
 //! life: it reads the log, loads the rows, lets the context decide, and commits state and events as one statement
 //! (`sql/context.sql`). [`http`] is what all routes share, [`platform`] what Spin gives us.
 
+pub mod actor;
 pub mod bell;
 mod bookmark;
+pub mod call;
 mod catch_up;
 pub mod context;
 pub mod correlation;
@@ -16,6 +18,7 @@ mod execute;
 pub mod gate;
 pub mod http;
 mod idempotency;
+pub mod identity;
 mod kernel;
 mod log;
 pub mod log_line;
@@ -30,7 +33,6 @@ pub mod spin;
 pub mod testing;
 pub mod text;
 mod unit;
-mod upgrade;
 
 pub use bookmark::Bookmark;
 pub use catch_up::Position;
@@ -54,7 +56,7 @@ macro_rules! component {
     ($name:literal, $routes:path) => {
         #[cfg(target_family = "wasm")]
         async fn entry(request: ::spin_sdk::http::Request) -> ::axum::response::Response {
-            static ROUTES: $crate::spin::Routes = $crate::spin::Routes::new();
+            static ROUTES: $crate::spin::Plain = $crate::spin::Plain::new();
             ROUTES.serve($name, request, $routes).await
         }
 

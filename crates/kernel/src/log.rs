@@ -1,10 +1,12 @@
 //! The log: what happened, in order.
 
 use crate::{
-    Recorded, Trace, database,
+    Recorded, Trace,
+    actor::Auth,
+    database,
     error::Error,
     migration,
-    platform::{Platform, Value},
+    platform::{Platform, PlatformError, Row, Value},
 };
 use contracts::{Event, EventType};
 use serde::Serialize;
@@ -12,7 +14,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 const SQL: &str = include_str!("../../../sql/log.sql");
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// The newest event's sequence number; 0 while there is none.
 pub(crate) const HEAD: &str =
@@ -20,7 +22,7 @@ pub(crate) const HEAD: &str =
 
 /// The columns of an event, in the order in which [`entry`] reads them.
 pub(crate) const COLUMNS: &str =
-    "seq, id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data";
+    "seq, id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data, authtype, authid";
 
 /// An event as it stands in the log, of whatever type: also of one that this build does not know.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,8 @@ pub struct Entry {
     pub traceparent: String,
     /// Its data: JSON, as it was written.
     pub data: String,
+    /// Who made it happen.
+    pub auth: Auth,
 }
 
 /// The log as outsiders read it.
@@ -123,6 +127,17 @@ pub(crate) async fn migrate(platform: &dyn Platform) -> Result<(), Error> {
     migration::migrate(platform, "log", VERSION, || [SQL.to_owned()]).await
 }
 
+/// Asks the log, and what stands beside it; makes it, if this is the first time that anybody does.
+pub(crate) async fn ask(platform: &dyn Platform, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, Error> {
+    match database::query(platform, sql, parameters.clone()).await {
+        Err(PlatformError::Schema(_)) => {
+            migrate(platform).await?;
+            Ok(database::query(platform, sql, parameters).await?)
+        }
+        answer => Ok(answer?),
+    }
+}
+
 pub(crate) async fn head(platform: &dyn Platform) -> Result<i64, Error> {
     let rows = database::query(platform, HEAD, vec![]).await?;
     Ok(rows.first().and_then(|row| row.first()).and_then(Value::integer).unwrap_or(0))
@@ -143,6 +158,10 @@ pub(crate) fn entry(row: &[Value]) -> Result<Entry, Error> {
         causation_id: text(8),
         traceparent: text(9),
         data: text(10),
+        auth: Auth {
+            kind: row.get(11).and_then(Value::text).unwrap_or(Auth::UNKNOWN).to_owned(),
+            id: row.get(12).and_then(Value::text).map(str::to_owned),
+        },
     })
 }
 
@@ -165,6 +184,7 @@ impl Entry {
             correlation_id: self.correlation_id.clone(),
             causation_id: self.causation_id.clone(),
             traceparent: self.traceparent.clone(),
+            auth: self.auth.clone(),
             event: event_type.read(self.version, &self.data)?,
         }))
     }
@@ -187,6 +207,7 @@ pub(crate) fn fresh(event: Event, trace: &Trace, id: uuid::Uuid, time: &str) -> 
         correlation_id,
         causation_id: trace.causation_id.clone(),
         traceparent: trace.traceparent.clone(),
+        auth: trace.actor.auth(),
         event,
     }
 }
@@ -204,6 +225,8 @@ pub(crate) struct Appended {
     correlation_id: String,
     causation_id: String,
     traceparent: String,
+    authtype: String,
+    authid: Option<String>,
     data: Box<RawValue>,
 }
 
@@ -225,6 +248,8 @@ pub(crate) fn appended(context: &str, appends: &[EventType], events: &[Recorded]
             correlation_id: recorded.correlation_id.clone(),
             causation_id: recorded.causation_id.clone(),
             traceparent: recorded.traceparent.clone(),
+            authtype: recorded.auth.kind.clone(),
+            authid: recorded.auth.id.clone(),
             data: RawValue::from_string(event_type.write(&recorded.event)?)?,
         })
     };

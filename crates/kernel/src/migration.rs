@@ -9,7 +9,6 @@ use crate::{
     error::Error,
     log_line::{self, Level},
     platform::{Platform, PlatformError, Value},
-    upgrade,
 };
 use serde_json::json;
 
@@ -52,7 +51,6 @@ pub(crate) async fn migrate<const N: usize>(
     for statement in files().iter().flat_map(|file| statements(file)) {
         run(platform, &statement).await?;
     }
-    upgrade::from_2(platform, name).await?;
     drop_views(platform, name, version).await?;
     // Last: whoever sees the version finds everything that belongs to it.
     let done = "UPDATE schema_version SET version = max(version, ?2), oldest = max(coalesce(oldest, 0), ?2 - 1), \

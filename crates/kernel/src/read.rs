@@ -13,7 +13,7 @@ use crate::{
     platform::{Row, Value},
     rows::{Entity, RowKey, Rows, State, Versioned},
 };
-use contracts::EventType;
+use contracts::{Event, EventType};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -114,7 +114,7 @@ impl Looks {
                 "SELECT 'at', position, ({HEAD}), (SELECT archived_to FROM log_archive), \
                  (SELECT min(due_at) FROM {context}_dead_letter WHERE due_at IS NOT NULL), \
                  EXISTS (SELECT 1 FROM {context}_dead_letter WHERE subject >= '' AND {OPEN}), \
-                 NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM consumer WHERE name = '{name}'"
+                 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM consumer WHERE name = '{name}'"
             ),
             // What a newer build reads is seen by an older one, too: as what it must not step over.
             unread: format!(
@@ -127,7 +127,7 @@ impl Looks {
                  WHERE seq > {position} AND type IN ({types}) AND subject"
             ),
             rows: format!(
-                "SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+                "SELECT 'row', version, kind, id, row, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
                  FROM {context}_row WHERE id"
             ),
         }
@@ -313,6 +313,18 @@ impl<C: Context> Kernel<C> {
             _ => Err(Error::Missing("a column")),
         };
         selected.iter().map(entity).collect()
+    }
+
+    /// The first event of a type about a subject, if there is one in the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn told(&self, event_type: EventType, subject: &str) -> Result<Option<Event>, Error> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM event WHERE subject = ? AND type = '{event_type}' ORDER BY seq LIMIT 1");
+        let rows = self.query(&sql, vec![subject.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(log::entry(row)?.recorded(&[event_type])?.map(|recorded| recorded.event))
     }
 
     /// The state after each event about a subject, from its first one on; nothing where that is archived.

@@ -3,9 +3,11 @@
 use crate::{
     Context, Kernel,
     bell::Ring,
+    call::Keys,
     error::Error,
     gate::Once,
-    http::{Problem, layer},
+    http::{Problem, Routes, layer},
+    identity::Identity,
     log_line::{self, Level},
     platform::{Platform, PlatformError, Row, Value, Variables},
 };
@@ -255,7 +257,7 @@ fn spin() -> Arc<dyn Platform> {
 /// A context as a component: its kernel and its routes, opened once for each instance. [`component!`](crate::component) makes
 /// it.
 pub struct Component<C: Context> {
-    routes: fn(Arc<Kernel<C>>) -> Router,
+    routes: fn(Arc<Kernel<C>>) -> Routes,
     app: Once<App<C>>,
 }
 
@@ -266,7 +268,7 @@ struct App<C: Context> {
 
 impl<C: Context> Component<C> {
     /// With these routes.
-    pub const fn new(routes: fn(Arc<Kernel<C>>) -> Router) -> Self {
+    pub const fn new(routes: fn(Arc<Kernel<C>>) -> Routes) -> Self {
         Self { routes, app: Once::new() }
     }
 
@@ -319,20 +321,28 @@ impl<C: Context> Component<C> {
 
 /// Routes as a component that is no context. [`component!`](crate::component) makes it.
 #[derive(Default)]
-pub struct Routes(Once<Router>);
+pub struct Plain(Once<Router>);
 
-impl Routes {
+impl Plain {
     /// Not open yet.
     pub const fn new() -> Self {
         Self(Once::new())
     }
 
     /// Answers an HTTP request; `open` makes the routes, once for each instance.
-    pub async fn serve<F>(&self, name: &str, request: Request, open: impl Fn(Arc<dyn Platform>) -> F) -> Response
+    pub async fn serve<F>(
+        &self,
+        name: &'static str,
+        request: Request,
+        open: impl Fn(Arc<dyn Platform>) -> F,
+    ) -> Response
     where
-        F: Future<Output = Router>,
+        F: Future<Output = Routes>,
     {
-        let make = async |platform| Ok::<_, Infallible>(layer::app(open(platform).await));
+        let make = async |platform: Arc<dyn Platform>| {
+            let identity = Identity::new(platform.clone(), Keys::new(name, platform.clone()));
+            Ok::<_, Infallible>(open(platform).await.guarded(&identity))
+        };
         let router = match self.0.get(spin, make).await {
             Ok(router) => Router::clone(&router),
             Err(never) => match never {},

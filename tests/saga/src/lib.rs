@@ -11,6 +11,7 @@ use contracts::{
 };
 use customer_center::MyPages;
 use delivery::Deliveries;
+use kernel::actor::{Actor, Auth};
 use kernel::{
     Context, Error, Kernel, Recorded, State, schema,
     testing::Native,
@@ -66,6 +67,7 @@ impl About {
 /// An event on its own, as a context reads it.
 pub fn recorded(event: Event) -> Recorded {
     Recorded {
+        auth: Auth::default(),
         seq: Some(1),
         id: "event-1".into(),
         time: "2026-01-01T00:00:00.000Z".into(),
@@ -210,11 +212,11 @@ impl Shop {
                 decide(&mut self.order, &mut self.log, command)
             }
             Ask::Cancel { order } => {
-                let command = order::domain::Command::Cancel { order_id: order, reason: None };
+                let command = order::domain::Command::Cancel { order_id: order, by: Actor::System, reason: None };
                 decide(&mut self.order, &mut self.log, command)
             }
             Ask::Complete { order } => {
-                let command = delivery::domain::Command::Complete { order_id: order };
+                let command = delivery::domain::Command::Complete { order_id: order, by: Actor::System, reason: None };
                 decide(&mut self.delivery, &mut self.log, command)
             }
         }?;
@@ -272,7 +274,7 @@ impl Shop {
     }
 
     fn modify(&mut self, product: &ProductId, changes: Changes) -> Result<Unit, Refused> {
-        let command = product::domain::Command::Modify { product_id: product.clone(), changes };
+        let command = product::domain::Command::Modify { product_id: product.clone(), by: Actor::System, changes };
         decide(&mut self.product, &mut self.log, command)
     }
 

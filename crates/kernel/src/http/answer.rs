@@ -17,6 +17,7 @@ pub struct Answer {
     etag: Option<ETag>,
     location: Option<String>,
     retry_after: Option<u64>,
+    challenge: Option<String>,
     correlation_id: Option<String>,
     /// JSON.
     body: String,
@@ -33,6 +34,7 @@ impl Answer {
             etag: None,
             location: None,
             retry_after: None,
+            challenge: None,
             correlation_id: None,
             // Views are plain structs with string keys: they can always be written.
             body: serde_json::to_string(&body).unwrap_or_default(),
@@ -63,6 +65,10 @@ impl Answer {
 
     pub(super) fn problem(status: StatusCode, body: Value, retry_after: Option<u64>, cause: Option<String>) -> Self {
         Self { content_type: "application/problem+json".into(), retry_after, cause, ..Self::json(status, body) }
+    }
+
+    pub(super) fn challenging(self, challenge: Option<String>) -> Self {
+        Self { challenge, ..self }
     }
 
     /// With the resource's version as its `ETag`.
@@ -130,6 +136,7 @@ impl Answer {
             (header::ETAG, self.etag.map(|etag| etag.to_string())),
             (header::LOCATION, self.location),
             (header::RETRY_AFTER, retry_after),
+            (header::WWW_AUTHENTICATE, self.challenge),
             (header::CONTENT_LENGTH, has_body.then_some(length)),
         ];
         for (name, value) in headers {

@@ -1,7 +1,7 @@
 //! What comes in: bodies, queries, headers; each checked, each with a clear refusal.
 
 use super::{FieldError, Problem, only_line};
-use crate::{platform::Value, text::is_blank};
+use crate::{actor::Actor, platform::Value, text::is_blank};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -251,9 +251,9 @@ impl<A> Listing<A> {
 
 impl Listing {
     /// The statement and its parameters for this part of a list: `base`, which ends in a condition, narrowed by the
-    /// filters that were given (each with its column), newest first by `order`. One item more than is shown tells
+    /// filters that were given (each with its column) and to what is the owners', newest first by `order`. One item more than is shown tells
     /// whether there is a next page.
-    pub fn select(&self, base: &str, order: &str, filters: &[(&str, &str)]) -> (String, Vec<Value>) {
+    pub fn select(&self, base: &str, order: &str, filters: &[(&str, &str)], owners: &Owners) -> (String, Vec<Value>) {
         let fetch = i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1);
         // No id sorts behind a tilde.
         let after = self.after.map_or_else(|| "~".to_owned(), |after| after.to_string());
@@ -265,8 +265,39 @@ impl Listing {
                 sql.push_str(&format!(" AND {column} = ?{}", parameters.len()));
             }
         }
+        sql.push_str(&owners.condition(&mut parameters));
         sql.push_str(&format!(" ORDER BY {order} DESC LIMIT ?2"));
         (sql, parameters)
+    }
+}
+
+/// Whose items a list may show: it is part of the statement, so that nothing else is even read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// Everybody's.
+    All,
+    /// Those in which one of these conditions holds, each with the value of its `?`.
+    Of(Vec<(&'static str, String)>),
+}
+
+impl Owners {
+    /// Everybody's for whoever runs the shop; for others those in which one of these conditions holds, which are left out
+    /// where they have no value.
+    pub fn for_actor<'a>(actor: &Actor, own: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) -> Self {
+        if actor.runs_the_shop() {
+            return Self::All;
+        }
+        Self::Of(own.into_iter().filter_map(|(column, value)| Some((column, value?.to_owned()))).collect())
+    }
+
+    fn condition(&self, parameters: &mut Vec<Value>) -> String {
+        let Self::Of(own) = self else { return String::new() };
+        let own = own.iter().map(|(condition, value)| {
+            parameters.push(value.as_str().into());
+            condition.replace('?', &format!("?{}", parameters.len()))
+        });
+        let own = own.collect::<Vec<_>>();
+        if own.is_empty() { " AND false".to_owned() } else { format!(" AND ({})", own.join(" OR ")) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The routes of every context that only other components reach, by service chaining: no public route leads there.
 
-use super::{Answer, Checks, OptionalBody, Problem};
+use super::{Access, Answer, Checks, OptionalBody, Problem, Routes};
 use crate::{
     Context, Kernel,
     bell::Ring,
@@ -8,10 +8,8 @@ use crate::{
     platform,
 };
 use axum::{
-    Router,
     body::Bytes,
     extract::{Path, Query, State},
-    routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,16 +34,16 @@ pub const METRICS: &str = "/internal/metrics";
 /// `…/{sequence}/discard`.
 pub const DEAD_LETTERS: &str = "/internal/dead-letters";
 
-pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Router {
-    Router::new()
-        .route(CATCH_UP, post(catch_up::<C>))
-        .route(SETTLE, post(settle::<C>))
-        .route(BELL, post(bell::<C>))
-        .route(READY, get(async || Answer::ok(json!({}))))
-        .route(METRICS, get(metrics::<C>))
-        .route(DEAD_LETTERS, get(letters::<C>))
-        .route(&format!("{DEAD_LETTERS}/{{sequence}}/retry"), post(retry::<C>))
-        .route(&format!("{DEAD_LETTERS}/{{sequence}}/discard"), post(discard::<C>))
+pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Routes {
+    Routes::new()
+        .post(CATCH_UP, Access::Context, catch_up::<C>)
+        .post(SETTLE, Access::Context, settle::<C>)
+        .post(BELL, Access::Context, bell::<C>)
+        .get(READY, Access::Everybody, async || Answer::ok(json!({})))
+        .get(METRICS, Access::Context, metrics::<C>)
+        .get(DEAD_LETTERS, Access::Context, letters::<C>)
+        .post(&format!("{DEAD_LETTERS}/{{sequence}}/retry"), Access::Context, retry::<C>)
+        .post(&format!("{DEAD_LETTERS}/{{sequence}}/discard"), Access::Context, discard::<C>)
         .with_state(kernel.clone())
 }
 

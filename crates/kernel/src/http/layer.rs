@@ -1,9 +1,10 @@
 //! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies.
 
-use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, internal, only_line};
+use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, Routes, internal, only_line};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
+    identity::Identity,
     log_line::{self, Level},
 };
 use axum::{
@@ -21,8 +22,8 @@ use tower::ServiceExt;
 /// A larger body than this is not even read to its end, in bytes.
 const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
-/// The routes of a context, complete with the answers for what they do not have.
-pub fn app(routes: Router) -> Router {
+/// The routes, complete with the answers for what they do not have.
+pub(super) fn complete(routes: Router) -> Router {
     routes.fallback(async || Problem::not_found("There is nothing at this address.")).method_not_allowed_fallback(
         async || {
             Problem::new(
@@ -34,9 +35,9 @@ pub fn app(routes: Router) -> Router {
     )
 }
 
-/// The routes of a context: its own, and the ones that only other components reach, by service chaining.
-pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Router) -> Router {
-    app(routes.merge(internal::routes(kernel)))
+/// The routes of a context: its own, and the ones that only other components reach.
+pub(crate) fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Routes) -> Router {
+    routes.merge(internal::routes(kernel)).guarded(&Identity::new(kernel.platform().clone(), kernel.keys().clone()))
 }
 
 /// Answers a request.

@@ -1,5 +1,6 @@
 //! What all routes share: answers, problems, bodies, queries, correlation.
 
+mod access;
 mod answer;
 mod condition;
 mod extract;
@@ -8,13 +9,15 @@ pub(crate) mod layer;
 mod line;
 mod problem;
 
+pub use access::{Access, Declared, Routes};
 pub use answer::Answer;
 pub use condition::{Conditions, ETag};
 pub use extract::{
-    Body, Checks, Key, Listing, NoMembers, OptionalBody, Page, Query, integer, object, optional_integer, patched,
+    Body, Checks, Key, Listing, NoMembers, OptionalBody, Owners, Page, Query, integer, object, optional_integer,
+    patched,
 };
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
-pub use layer::{app, context, serve};
+pub use layer::serve;
 pub(crate) use line::only_line;
 pub use problem::{FieldError, Problem};
 

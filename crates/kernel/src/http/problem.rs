@@ -31,6 +31,7 @@ struct Parts {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     about: Option<String>,
+    challenge: Option<String>,
     cause: Option<String>,
     extensions: Vec<(&'static str, Value)>,
 }
@@ -45,6 +46,7 @@ impl Problem {
             errors: vec![],
             retry_after: None,
             about: None,
+            challenge: None,
             cause: None,
             extensions: vec![],
         }))
@@ -105,6 +107,12 @@ impl Problem {
         self
     }
 
+    /// With what whoever asks has to show (RFC 9110, section 11.6.1).
+    pub(super) fn challenging(mut self, challenge: String) -> Self {
+        self.0.challenge = Some(challenge);
+        self
+    }
+
     /// Caused by this. The client is not told; it stands in the request's log line.
     pub fn caused_by(mut self, cause: impl Display) -> Self {
         self.0.cause = Some(cause.to_string());
@@ -116,7 +124,7 @@ impl Problem {
     }
 
     pub fn answer(self) -> Answer {
-        let Parts { status, kind, detail, errors, retry_after, about, cause, extensions } = *self.0;
+        let Parts { status, kind, detail, errors, retry_after, about, challenge, cause, extensions } = *self.0;
         let mut body = json!({
             "type": format!("/problems/{kind}"),
             "title": status.canonical_reason().unwrap_or("Problem"),
@@ -129,7 +137,7 @@ impl Problem {
                 body.insert("errors".into(), json!(errors));
             }
         }
-        let answer = Answer::problem(status, body, retry_after, cause);
+        let answer = Answer::problem(status, body, retry_after, cause).challenging(challenge);
         match about {
             Some(order_id) => answer.about(&order_id),
             None => answer,

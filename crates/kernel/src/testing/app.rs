@@ -3,7 +3,7 @@
 use super::Native;
 use crate::{
     Context, Kernel,
-    http::{layer, only_line},
+    http::{Routes, layer, only_line},
 };
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
@@ -20,7 +20,7 @@ pub struct App<C: Context> {
 
 impl<C: Context> App<C> {
     /// Opens the context on a platform.
-    pub async fn open(native: &Arc<Native>, routes: fn(Arc<Kernel<C>>) -> Router) -> Self {
+    pub async fn open(native: &Arc<Native>, routes: fn(Arc<Kernel<C>>) -> Routes) -> Self {
         let kernel = Kernel::<C>::open(native.clone()).await.unwrap();
         let router = layer::context(&kernel, routes(kernel.clone()));
         Self { kernel, router }

@@ -142,9 +142,9 @@ impl Native {
         let recorded = log::fresh(event, &Trace::own(), uuid::Uuid::now_v7(), &timestamp(self.now()));
         let row = json!(log::appended(source, EventType::ALL, &[recorded]).unwrap());
         let sql = "INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, \
-            traceparent, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', \
+            traceparent, authtype, authid, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', \
             coalesce(?2, value ->> 'version'), value ->> 'subject', value ->> 'time', value ->> 'correlation_id', \
-            value ->> 'causation_id', value ->> 'traceparent', value -> 'data' FROM json_each(?1) RETURNING seq";
+            value ->> 'causation_id', value ->> 'traceparent', value ->> 'authtype', value ->> 'authid', value -> 'data' FROM json_each(?1) RETURNING seq";
         self.sql(sql, vec![row.to_string().into(), version]).first().and_then(|row| row.first()?.integer()).unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! Given these events, when this command, then those events: how a context's decisions are told and tested.
 #![allow(clippy::expect_used, reason = "only tests use it")]
 
-use crate::{Context, Recorded};
+use crate::{Context, Recorded, actor::Auth};
 use contracts::{Event, EventType};
 use uuid::Uuid;
 
@@ -71,6 +71,7 @@ impl<C: Context> Scenario<C> {
             correlation_id: event.subject().to_owned(),
             causation_id: format!("event-{}", self.heard - 1),
             traceparent: String::new(),
+            auth: Auth::default(),
             event,
         }
     }
