@@ -49,14 +49,18 @@ impl Keys {
     /// # Errors
     /// The platform's own message.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
-        let known = self.known().await.map_err(|error| error.to_string())?;
-        let answer = self.platform.send(self.signed(&request, &known)?).await?;
+        let answer = self.platform.send(self.sign(&request).await?).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
         // The key was changed, or the clock.
         let known = self.read().await.map_err(|error| error.to_string())?;
         self.platform.send(self.signed(&request, &known)?).await
+    }
+
+    /// The request, signed.
+    pub(crate) async fn sign(&self, request: &Request<Bytes>) -> Result<Request<Bytes>, String> {
+        self.signed(request, &self.known().await.map_err(|error| error.to_string())?)
     }
 
     fn signed(&self, request: &Request<Bytes>, known: &Known) -> Result<Request<Bytes>, String> {

@@ -1,9 +1,10 @@
 //! A context with its routes, called as Spin would call it.
 
-use super::Native;
+use super::{Native, authorization, everybody};
 use crate::{
     Context, Kernel,
-    http::{Routes, layer, only_line},
+    call::Keys,
+    http::{INTERNAL, Routes, layer, only_line},
 };
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 /// A context at work in one instance, with its routes.
 pub struct App<C: Context> {
+    native: Arc<Native>,
     pub kernel: Arc<Kernel<C>>,
     /// The routes, the internal ones included.
     pub router: Router,
@@ -23,12 +25,12 @@ impl<C: Context> App<C> {
     pub async fn open(native: &Arc<Native>, routes: fn(Arc<Kernel<C>>) -> Routes) -> Self {
         let kernel = Kernel::<C>::open(native.clone()).await.unwrap();
         let router = layer::context(&kernel, routes(kernel.clone()));
-        Self { kernel, router }
+        Self { native: native.clone(), kernel, router }
     }
 
     /// Calls a route, and rings the bell if there is something to ring for, as an instance on Spin does.
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Json>) -> Reply {
-        let reply = call(&self.router, method, path, headers, body).await;
+        let reply = call(&self.native, &self.router, method, path, headers, body).await;
         if self.kernel.bell.is_due() {
             self.kernel.bell.ring_now().await;
         }
@@ -86,17 +88,34 @@ impl Reply {
     }
 }
 
-/// Calls a route as Spin would.
-pub async fn call(routes: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Json>) -> Reply {
+/// Calls a route as Spin would. Whoever does not say who they are (`authorization`, which is left out if it is empty) is
+/// [`everybody`], or another context where only contexts may call.
+pub async fn call(
+    native: &Arc<Native>,
+    routes: &Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Json>,
+) -> Reply {
     let mut request = Request::builder().method(method).uri(path);
     if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
         request = request.header("content-type", "application/json");
     }
-    for (name, value) in headers {
+    for (name, value) in headers.iter().filter(|(name, value)| *name != "authorization" || !value.is_empty()) {
         request = request.header(*name, *value);
     }
+    let is_said = headers.iter().any(|(name, _)| *name == "authorization");
+    let is_private = path.starts_with(INTERNAL) || path == "/bell";
+    if !is_said && !is_private {
+        request = request.header("authorization", authorization(&everybody()));
+    }
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let answer = answer(routes.clone(), request.body(body.into()).unwrap()).await;
+    let mut request = request.body(body.into()).unwrap();
+    if !is_said && is_private {
+        request = Keys::new("test", native.clone()).sign(&request).await.unwrap();
+    }
+    let answer = answer(routes.clone(), request).await;
     let (parts, body) = answer.into_parts();
     let body = match serde_json::from_slice(&body) {
         _ if body.is_empty() => Json::Null,

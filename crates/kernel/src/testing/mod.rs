@@ -12,12 +12,14 @@ mod event;
 mod fault;
 pub mod model;
 mod native;
+mod person;
 pub mod scenario;
 
 pub use app::{App, Reply, call};
 pub use event::{event, event_with, id};
 pub use fault::Hold;
 pub use native::Native;
+pub use person::{authorization, everybody, person};
 
 use std::time::Duration;
 
