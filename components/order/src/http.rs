@@ -7,10 +7,11 @@ use crate::{
     store,
 };
 use ::http::StatusCode;
-use axum::extract::{Path, State};
+use axum::extract::{self, Path, State};
 use contracts::{
     charge::CardNumber,
     ids::{MemberId, OrderId, ProductId},
+    open_orders,
 };
 use kernel::{
     Kernel, Trace, Versioned,
@@ -28,6 +29,7 @@ pub fn routes(kernel: Arc<Kernel<Orders>>) -> Routes {
         .get("/orders/{id}", Access::SignedIn, show)
         .delete("/orders/{id}", MAY_CANCEL, cancel)
         .post("/orders/{id}/cancel", MAY_CANCEL, cancel)
+        .get(open_orders::PATH, Access::Context, open)
         .with_state(kernel)
 }
 
@@ -149,6 +151,20 @@ async fn list(
     let orders = store::list(&kernel, &listing, &actor).await?;
     let views = orders.iter().map(|order| View::of(order, &actor)).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+}
+
+/// Whose orders member wants to know of.
+#[derive(Deserialize)]
+struct Whose {
+    member_id: MemberId,
+}
+
+/// The orders of a member that something may still become of.
+async fn open(
+    State(kernel): State<Arc<Kernel<Orders>>>,
+    extract::Query(Whose { member_id }): extract::Query<Whose>,
+) -> Result<Answer, Problem> {
+    Ok(Answer::ok(store::open(&kernel, &member_id).await?))
 }
 
 fn shown(status: StatusCode, order: &Versioned<Order>, actor: &Actor) -> Answer {

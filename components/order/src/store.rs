@@ -95,6 +95,14 @@ pub async fn list(kernel: &Kernel<Orders>, listing: &Listing, actor: &Actor) -> 
     kernel.select(&condition, parameters).await
 }
 
+/// The orders of a member that something may still become of.
+pub async fn open(kernel: &Kernel<Orders>, member_id: &MemberId) -> Result<Vec<OrderId>, Error> {
+    let condition =
+        "row ->> 'member_id' = ? AND row ->> 'status' IN ('pending', 'paid', 'delivery_requested') LIMIT 100";
+    let orders: Vec<Versioned<Order>> = kernel.select(condition, vec![member_id.as_str().into()]).await?;
+    Ok(orders.into_iter().map(|order| order.value.placed.order_id).collect())
+}
+
 /// The orders that have waited for their payment for too long. So has one from the future: the clock was set back.
 pub async fn overdue(kernel: &Kernel<Orders>) -> Result<Vec<OrderId>, Error> {
     let platform = &**kernel.platform();

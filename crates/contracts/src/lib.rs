@@ -6,6 +6,7 @@
 pub mod charge;
 mod event_type;
 pub mod ids;
+pub mod open_orders;
 pub mod saga;
 #[cfg(feature = "testing")]
 pub mod samples;

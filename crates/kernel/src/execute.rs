@@ -95,6 +95,28 @@ impl<C: Context> Kernel<C> {
         Ok(self.change(key, None, None, &Trace::own(), decide).await?.state)
     }
 
+    /// Carries out what events do not tell all of, since not everything may stand in the log: `decide` gives the state as well
+    /// as what happens. What it decides on is as fresh as a command's.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed then.
+    pub async fn conclude(
+        &self,
+        key: &<C::State as State>::Key,
+        trace: &Trace,
+        attempt: Option<&Attempt>,
+        decide: impl Fn(&C::State) -> Result<(C::State, Vec<contracts::Event>), C::Refusal>,
+    ) -> Result<Executed<C::State>, Failure<C::Refusal>> {
+        let decide = |before: &C::State| {
+            let (state, decided) = decide(before)?;
+            let subject = decided.first().map(|event| event.subject().to_owned());
+            let time = platform::timestamp(self.platform().now());
+            let events = decided.into_iter().map(|event| log::fresh(event, trace, Uuid::now_v7(), &time)).collect();
+            Ok(Decision { subject, state, events })
+        };
+        self.change(key, attempt, None, trace, decide).await
+    }
+
     async fn change(
         &self,
         key: &<C::State as State>::Key,

@@ -83,6 +83,17 @@ impl<C: Context> Kernel<C> {
         }
     }
 
+    /// What an earlier request with the attempt's key made, if there was one.
+    ///
+    /// # Errors
+    /// [`Failure::KeyReused`] when that one had another body.
+    pub async fn made_before(&self, attempt: &Attempt) -> Result<Option<String>, Failure<C::Refusal>> {
+        match self.used(attempt).await? {
+            Some((request, _)) if request != attempt.request => Err(Failure::KeyReused),
+            used => Ok(used.map(|(_, subject)| subject)),
+        }
+    }
+
     /// What the attempt's key was used for: the request, and the id of what it made.
     async fn used(&self, attempt: &Attempt) -> Result<Option<(String, String)>, Error> {
         let sql = format!("SELECT request, subject FROM {}_idempotency WHERE key = ?", sql_name(C::NAME));

@@ -47,6 +47,11 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    /// 204: done, and there is nothing to say.
+    pub fn done() -> Self {
+        Self { body: String::new(), ..Self::json(StatusCode::NO_CONTENT, ()) }
+    }
+
     /// 200 with this text.
     pub fn text(content_type: &str, body: String) -> Self {
         Self { content_type: content_type.into(), body, ..Self::ok(()) }
@@ -127,7 +132,7 @@ impl Answer {
         let status = self.status();
         // With its length, so that a client sees it when the rest of an answer never comes.
         let length = self.body.len().to_string();
-        let has_body = status != StatusCode::NOT_MODIFIED;
+        let has_body = ![StatusCode::NOT_MODIFIED, StatusCode::NO_CONTENT].contains(&status);
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = status;
         let retry_after = self.retry_after.map(|seconds| seconds.to_string());

@@ -36,7 +36,7 @@ pub(super) fn complete(routes: Router) -> Router {
 }
 
 /// The routes of a context: its own, and the ones that only other components reach.
-pub(crate) fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Routes) -> Router {
+pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Routes) -> Router {
     routes.merge(internal::routes(kernel)).guarded(&Identity::new(kernel.platform().clone(), kernel.keys().clone()))
 }
 

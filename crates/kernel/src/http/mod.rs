@@ -17,8 +17,8 @@ pub use extract::{
     patched,
 };
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
-pub use layer::serve;
-pub(crate) use line::only_line;
+pub use layer::{context, serve};
+pub use line::only_line;
 pub use problem::{FieldError, Problem};
 
 /// Under which the routes are that only contexts reach: no public route leads there, and a gateway before contexts that are

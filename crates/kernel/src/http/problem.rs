@@ -90,6 +90,12 @@ impl Problem {
         problem
     }
 
+    /// To come back in so many seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
     /// With the fields that are wrong.
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
