@@ -1,6 +1,6 @@
 //! A small blocking client. It checks what must hold for every answer.
 
-use crate::Json;
+use crate::{Json, People, Person};
 use contract_tests::Api;
 use std::{
     io::{Read, Write},
@@ -13,6 +13,7 @@ use std::{
 pub struct Client {
     agent: ureq::Agent,
     url: String,
+    people: People,
 }
 
 /// A request that is being put together.
@@ -21,6 +22,8 @@ pub struct Call<'a> {
     request: http::request::Builder,
     what: String,
     body: Option<Vec<u8>>,
+    /// Nobody says who they are.
+    anonymous: bool,
 }
 
 /// An answer.
@@ -47,7 +50,12 @@ impl Client {
             .max_idle_connections_per_host(64)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Self { agent: config.into(), url: url.to_owned() }
+        Self { agent: config.into(), url: url.to_owned(), people: People::default() }
+    }
+
+    /// The same way in, for those who know what is whose.
+    pub fn knowing(self, people: &People) -> Self {
+        Self { people: people.clone(), ..self }
     }
 
     /// Where the shop is.
@@ -58,7 +66,7 @@ impl Client {
     /// A request.
     pub fn call(&self, method: &str, path: &str) -> Call<'_> {
         let request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        Call { client: self, request, what: format!("{method} {path}"), body: None }
+        Call { client: self, request, what: format!("{method} {path}"), body: None, anonymous: false }
     }
 
     /// Sends this as it is; returns all that comes back.
@@ -74,6 +82,17 @@ impl Client {
 }
 
 impl Call<'_> {
+    /// From this person.
+    pub fn by(self, person: &Person) -> Self {
+        self.header("authorization", &person.authorization())
+    }
+
+    /// From nobody who says who they are.
+    pub fn anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
     /// With a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
@@ -115,13 +134,20 @@ impl Call<'_> {
     ///
     /// # Errors
     /// When the shop is gone.
-    pub fn exchange(self) -> Result<Answer, ureq::Error> {
+    pub fn exchange(mut self) -> Result<Answer, ureq::Error> {
         let agent = &self.client.agent;
+        let is_said = self.request.headers_ref().is_some_and(|headers| headers.contains_key("authorization"));
+        if !self.anonymous && !is_said {
+            let (method, path) = self.what.split_once(' ').unwrap_or_default();
+            let authorization = self.client.people.authorization(method, path, self.body.as_deref());
+            self.request = self.request.header("authorization", authorization);
+        }
         let mut response = match self.body {
             Some(body) => agent.run(self.request.body(body)?)?,
             None => agent.run(self.request.body(())?)?,
         };
         let body = response.body_mut().read_to_string()?;
+        self.client.people.learn(&body);
         Ok(Answer { what: self.what, status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 }

@@ -1,6 +1,6 @@
 //! A running shop.
 
-use crate::{Call, Client, Disk, Redis, process::Process, within};
+use crate::{Call, Client, Disk, People, Redis, process::Process, within};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -84,6 +84,7 @@ impl Builder {
         let directory = tempfile::Builder::new().prefix("mealkit-test-").tempdir().expect("a folder for the test");
         let redis = (self.mode == Mode::Redis).then(|| Redis::start(directory.path()));
         let mut variables = vec![];
+        set(&mut variables, "signing_key", &crate::signing_key());
         match (&redis, manifest_without_redis()) {
             (Some(redis), _) => set(&mut variables, "redis_address", &redis.address()),
             (None, Some(_)) => {}
@@ -117,7 +118,12 @@ impl Builder {
             disk: self.disk,
             directory,
         };
-        let mut shop = Shop { client: Client::new("http://127.0.0.1:1"), front: Front::default(), own: Some(own) };
+        let mut shop = Shop {
+            client: Client::new("http://127.0.0.1:1"),
+            front: Front::default(),
+            people: People::default(),
+            own: Some(own),
+        };
         shop.start_again();
         shop
     }
@@ -138,6 +144,7 @@ impl Front {
 /// A running shop. It ends when it is dropped.
 pub struct Shop {
     client: Client,
+    people: People,
     front: Front,
     own: Option<Own>,
 }
@@ -172,7 +179,7 @@ impl Shop {
     /// One that somebody else started.
     pub fn at(url: &str) -> Self {
         let client = Client::new(url.trim_end_matches('/'));
-        Self { front: Front(Arc::new(RwLock::new(vec![client.clone()]))), client, own: None }
+        Self { front: Front(Arc::new(RwLock::new(vec![client.clone()]))), client, people: People::default(), own: None }
     }
 
     /// For requests. A clone goes on asking the same address.
@@ -246,6 +253,7 @@ impl Shop {
     /// Starts again, on the same files, whatever of it does not run: after [`crash`](Self::crash), or when it has ended by
     /// itself, as Spin does when it loses its Redis.
     pub fn start_again(&mut self) {
+        let people = self.people.clone();
         let own = self.own_mut();
         let mut clients = vec![];
         for number in 0..own.apps.len() {
@@ -254,9 +262,16 @@ impl Shop {
                 own.start(number);
             }
             let url = own.apps[number].as_ref().and_then(|app| url(&app.output())).expect("the app's address");
-            clients.push(Client::new(&url));
+            clients.push(Client::new(&url).knowing(&people));
         }
         self.client = clients[0].clone();
+        // Whoever wakes the context member has it publish its key.
+        within(START, "the key that signs tokens", || {
+            match self.client.call("GET", "/.well-known/jwks.json").exchange() {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
         *self.front.0.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
