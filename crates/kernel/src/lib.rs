@@ -6,6 +6,7 @@
 
 pub mod bell;
 mod bookmark;
+mod card;
 mod catch_up;
 pub mod context;
 pub mod correlation;
