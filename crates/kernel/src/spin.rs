@@ -5,7 +5,7 @@ use crate::{
     bell::Ring,
     error::Error,
     gate::Once,
-    http::{Problem, layer},
+    http::{Layer, Problem, layer},
     log_line::{self, Level},
     platform::{Platform, PlatformError, Row, Value, Variables},
 };
@@ -262,6 +262,7 @@ pub struct Component<C: Context> {
 struct App<C: Context> {
     kernel: Arc<Kernel<C>>,
     router: Router,
+    layer: Layer,
 }
 
 impl<C: Context> Component<C> {
@@ -274,7 +275,8 @@ impl<C: Context> Component<C> {
         let open = async |platform| {
             let kernel = Kernel::<C>::open(platform).await?;
             let router = layer::context(&kernel, (self.routes)(kernel.clone()));
-            Ok(App { kernel, router })
+            let layer = Layer::of(C::NAME, &**kernel.platform()).await;
+            Ok(App { kernel, router, layer })
         };
         self.app.get(spin, open).await
     }
@@ -283,7 +285,7 @@ impl<C: Context> Component<C> {
     pub async fn serve(&self, request: Request) -> Response {
         match self.app().await {
             Ok(app) => {
-                let response = layer::serve(C::NAME, app.router.clone(), request).await;
+                let response = app.layer.serve(app.router.clone(), request).await;
                 if app.kernel.bell.is_due() {
                     // The answer does not wait for the bell.
                     wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
@@ -293,7 +295,7 @@ impl<C: Context> Component<C> {
             Err(error) => {
                 let answer = Problem::from(error).answer();
                 let unavailable = Router::new().fallback(async move || answer);
-                layer::serve(C::NAME, unavailable, request).await
+                Layer::of(C::NAME, &*spin()).await.serve(unavailable, request).await
             }
         }
     }
@@ -319,7 +321,7 @@ impl<C: Context> Component<C> {
 
 /// Routes as a component that is no context. [`component!`](crate::component) makes it.
 #[derive(Default)]
-pub struct Routes(Once<Router>);
+pub struct Routes(Once<(Router, Layer)>);
 
 impl Routes {
     /// Not open yet.
@@ -328,15 +330,24 @@ impl Routes {
     }
 
     /// Answers an HTTP request; `open` makes the routes, once for each instance.
-    pub async fn serve<F>(&self, name: &str, request: Request, open: impl Fn(Arc<dyn Platform>) -> F) -> Response
+    pub async fn serve<F>(
+        &self,
+        name: &'static str,
+        request: Request,
+        open: impl Fn(Arc<dyn Platform>) -> F,
+    ) -> Response
     where
         F: Future<Output = Router>,
     {
-        let make = async |platform| Ok::<_, Infallible>(layer::app(open(platform).await));
-        let router = match self.0.get(spin, make).await {
-            Ok(router) => Router::clone(&router),
+        let make = async |platform: Arc<dyn Platform>| {
+            let layer = Layer::of(name, &*platform).await;
+            Ok::<_, Infallible>((layer::app(open(platform).await), layer))
+        };
+        let open = match self.0.get(spin, make).await {
+            Ok(open) => open,
             Err(never) => match never {},
         };
-        layer::serve(name, router, request).await
+        let (router, layer) = &*open;
+        layer.serve(router.clone(), request).await
     }
 }

@@ -10,6 +10,7 @@
 mod bad_input;
 mod bells;
 mod breaker;
+mod browsers;
 mod clock;
 mod contract;
 mod crash;

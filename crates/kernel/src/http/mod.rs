@@ -1,6 +1,7 @@
 //! What all routes share: answers, problems, bodies, queries, correlation.
 
 mod answer;
+mod browser;
 mod condition;
 mod extract;
 mod internal;
@@ -14,7 +15,7 @@ pub use extract::{
     Body, Checks, Key, Listing, NoMembers, OptionalBody, Page, Query, integer, object, optional_integer, patched,
 };
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
-pub use layer::{app, context, serve};
+pub use layer::{Layer, app, context};
 pub(crate) use line::only_line;
 pub use problem::{FieldError, Problem};
 

@@ -3,7 +3,7 @@
 use super::Native;
 use crate::{
     Context, Kernel,
-    http::{layer, only_line},
+    http::{Layer, layer, only_line},
 };
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
@@ -108,7 +108,7 @@ pub async fn call(routes: &Router, method: &str, path: &str, headers: &[(&str, &
 }
 
 pub(super) async fn answer(routes: Router, request: Request<Bytes>) -> Response<Bytes> {
-    let answer = layer::serve("test", routes, request.map(Full::new)).await;
+    let answer = Layer::of("test", &*Native::new()).await.serve(routes, request.map(Full::new)).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
