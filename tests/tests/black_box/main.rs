@@ -32,6 +32,7 @@ mod replicas;
 mod retention;
 mod rolling;
 mod scenarios;
+mod search;
 mod stock;
 mod storm;
 mod trap;
