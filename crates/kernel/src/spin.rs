@@ -275,7 +275,7 @@ impl<C: Context> Component<C> {
         let open = async |platform| {
             let kernel = Kernel::<C>::open(platform).await?;
             let router = layer::context(&kernel, (self.routes)(kernel.clone()));
-            let layer = Layer::of(C::NAME, &**kernel.platform()).await;
+            let layer = Layer::of(C::NAME, kernel.platform().clone()).await;
             Ok(App { kernel, router, layer })
         };
         self.app.get(spin, open).await
@@ -295,7 +295,7 @@ impl<C: Context> Component<C> {
             Err(error) => {
                 let answer = Problem::from(error).answer();
                 let unavailable = Router::new().fallback(async move || answer);
-                Layer::of(C::NAME, &*spin()).await.serve(unavailable, request).await
+                Layer::of(C::NAME, spin()).await.serve(unavailable, request).await
             }
         }
     }
@@ -340,7 +340,7 @@ impl Routes {
         F: Future<Output = Router>,
     {
         let make = async |platform: Arc<dyn Platform>| {
-            let layer = Layer::of(name, &*platform).await;
+            let layer = Layer::of(name, platform.clone()).await;
             Ok::<_, Infallible>((layer::app(open(platform).await), layer))
         };
         let open = match self.0.get(spin, make).await {

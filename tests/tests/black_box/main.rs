@@ -33,6 +33,7 @@ mod retention;
 mod rolling;
 mod scenarios;
 mod search;
+mod slow_bodies;
 mod stock;
 mod storm;
 mod trap;

@@ -1,4 +1,4 @@
-//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies,
+//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size and speed of bodies,
 //! and what browsers have to know.
 
 use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, browser::Origins, internal, only_line};
@@ -6,7 +6,7 @@ use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
     log_line::{self, Level},
-    platform::Platform,
+    platform::{self, Platform},
 };
 use axum::{
     Router,
@@ -17,9 +17,11 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
+/// How long a body may take from the head of its request on: it keeps a place of the instance from others.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// A larger body than this is not even read to its end, in bytes.
 const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -45,13 +47,14 @@ pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Router) -> Router {
 pub struct Layer {
     /// The component.
     name: &'static str,
+    platform: Arc<dyn Platform>,
     origins: Origins,
 }
 
 impl Layer {
     /// That of the component of this name.
-    pub async fn of(name: &'static str, platform: &dyn Platform) -> Self {
-        Self { name, origins: Origins::of(platform).await }
+    pub async fn of(name: &'static str, platform: Arc<dyn Platform>) -> Self {
+        Self { name, origins: Origins::of(&*platform).await, platform }
     }
 
     /// Answers a request.
@@ -98,7 +101,10 @@ impl Layer {
     where
         B: axum::body::HttpBody<Data = Bytes> + Unpin,
     {
-        let bytes = collect(body).await;
+        let bytes = platform::within(&*self.platform, BODY_PATIENCE, collect(body)).await.unwrap_or_else(|| {
+            let detail = format!("The body was not here after {} seconds.", BODY_PATIENCE.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail))
+        });
         self.origins.admit(&parts)?;
         if let Some(told) = self.origins.preflight(&parts).or_else(|| undecoded(&parts.headers)) {
             return Ok(told);

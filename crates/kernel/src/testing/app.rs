@@ -108,7 +108,7 @@ pub async fn call(routes: &Router, method: &str, path: &str, headers: &[(&str, &
 }
 
 pub(super) async fn answer(routes: Router, request: Request<Bytes>) -> Response<Bytes> {
-    let answer = Layer::of("test", &*Native::new()).await.serve(routes, request.map(Full::new)).await;
+    let answer = Layer::of("test", Native::new()).await.serve(routes, request.map(Full::new)).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
