@@ -2,7 +2,7 @@
 
 use crate::{
     Marketing,
-    domain::{Notification, Refusal, Status},
+    domain::{MEMBER, Notification, Refusal, SELLER, Status},
     store,
 };
 use axum::{Router, extract::State, routing::get};
@@ -12,7 +12,7 @@ use contracts::{
 };
 use kernel::{
     Kernel, Versioned,
-    http::{Answer, Page, Problem, Query},
+    http::{Answer, FieldError, Page, Problem, Query},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -35,9 +35,19 @@ struct View<'a> {
 
 async fn list(State(kernel): State<Arc<Kernel<Marketing>>>, query: Query) -> Result<Answer, Problem> {
     let listing = query.listing(&["order_id", "recipient"])?;
+    if listing.filter("recipient").is_some_and(|recipient| !is_recipient(recipient)) {
+        let message = "must be `member:` or `seller:` with an id behind it: a seller may have a member's name";
+        let errors = vec![FieldError { field: "recipient".into(), message: message.into() }];
+        return Err(Problem::malformed(format!("`recipient` {message}.")).with_errors(errors));
+    }
     let notifications = store::list(&kernel, &listing).await?;
     let views = notifications.iter().map(View::of).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+}
+
+/// Whether this says who somebody is, and as what.
+fn is_recipient(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(kind, id)| [MEMBER, SELLER].contains(&kind) && !id.is_empty())
 }
 
 impl<'a> View<'a> {
