@@ -195,7 +195,7 @@ fn trap(scene: &Scene) {
         format!("/orders?member_id={TRAP}"),
         format!("/payments?order_id={TRAP}"),
         format!("/deliveries?order_id={TRAP}"),
-        format!("/notifications?recipient={TRAP}"),
+        format!("/notifications?recipient=member:{TRAP}"),
         format!("/mypages?member_id={TRAP}"),
         format!("/events?order_id={TRAP}"),
     ];

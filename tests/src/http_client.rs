@@ -161,6 +161,10 @@ impl Answer {
             "a failure of ours"
         } else if self.header("x-correlation-id").is_none_or(str::is_empty) {
             "no x-correlation-id"
+        } else if self.header("x-content-type-options") != Some("nosniff") {
+            "a browser may take it for something else"
+        } else if self.header("cache-control") != Some(self.keeping()) {
+            "somebody on the way may keep it, or may not who should"
         } else if self.status == 304 && (self.header("content-type").is_some() || !self.body.is_empty()) {
             "a body for whoever has it already"
         } else if self.status != 304 && self.header("content-type") != Some(json) && !self.is_text() {
@@ -174,6 +178,13 @@ impl Answer {
             return self.breach();
         };
         Some(format!("{flaw}: {self}"))
+    }
+
+    /// Who may keep it: nobody, but for what everybody may see.
+    fn keeping(&self) -> &'static str {
+        let is_public =
+            self.what == "GET /" || ["GET /products", "HEAD /products"].iter().any(|it| self.what.starts_with(it));
+        if is_public && self.status < 400 { "no-cache" } else { "no-store" }
     }
 
     /// The figures for Prometheus are the only answer that is no JSON.

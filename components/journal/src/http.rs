@@ -33,7 +33,7 @@ pub async fn routes(platform: Arc<dyn Platform>) -> Routes {
 /// What there is.
 async fn index() -> Answer {
     let routes = ["/products", "/orders", "/payments", "/deliveries", "/mypages", "/notifications", "/events"];
-    Answer::ok(json!({"name": "mealkit", "routes": routes}))
+    Answer::ok(json!({"name": "mealkit", "routes": routes})).public()
 }
 
 async fn events(State(journal): State<Arc<Journal>>, query: Query) -> Result<Answer, Problem> {

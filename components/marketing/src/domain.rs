@@ -8,6 +8,10 @@ use contracts::{
 use kernel::{Decider, Recorded};
 use serde::{Deserialize, Serialize};
 
+/// The kinds of recipients.
+pub const MEMBER: &str = "member";
+pub const SELLER: &str = "seller";
+
 /// How far a notification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

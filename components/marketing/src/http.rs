@@ -2,7 +2,7 @@
 
 use crate::{
     Marketing,
-    domain::{Notification, Refusal, Status},
+    domain::{MEMBER, Notification, Refusal, SELLER, Status},
     store,
 };
 use axum::extract::State;
@@ -13,7 +13,7 @@ use contracts::{
 use kernel::{
     Kernel, Trace, Versioned,
     actor::Role,
-    http::{Access, Answer, Page, Problem, Query, Routes},
+    http::{Access, Answer, FieldError, Page, Problem, Query, Routes},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -42,9 +42,19 @@ async fn list(
     query: Query,
 ) -> Result<Answer, Problem> {
     let listing = query.listing(&["order_id", "recipient"])?;
+    if listing.filter("recipient").is_some_and(|recipient| !is_recipient(recipient)) {
+        let message = "must be `member:` or `seller:` with an id behind it: a seller may have a member's name";
+        let errors = vec![FieldError { field: "recipient".into(), message: message.into() }];
+        return Err(Problem::malformed(format!("`recipient` {message}.")).with_errors(errors));
+    }
     let notifications = store::list(&kernel, &listing, &actor).await?;
     let views = notifications.iter().map(View::of).collect();
     Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+}
+
+/// Whether this says who somebody is, and as what.
+fn is_recipient(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(kind, id)| [MEMBER, SELLER].contains(&kind) && !id.is_empty())
 }
 
 impl<'a> View<'a> {

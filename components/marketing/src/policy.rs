@@ -1,6 +1,9 @@
 //! Whenever something happened elsewhere …
 
-use crate::{Marketing, domain::Command};
+use crate::{
+    Marketing,
+    domain::{Command, MEMBER, SELLER},
+};
 use contracts::{
     DeliveryCancelled, DeliveryCompleted, Event, EventType, Notified, OutOfStock, PaymentCancelled, PaymentCompleted,
     Recipient,
@@ -11,6 +14,7 @@ use uuid::Uuid;
 
 impl Context for Marketing {
     const NAME: &'static str = "marketing";
+    const SCHEMA_VERSION: i64 = 4;
     const SQL: &'static str = include_str!("../../../sql/marketing.sql");
     const CONSUMES: &'static [EventType] = &[
         PaymentCompleted::TYPE,
@@ -53,9 +57,9 @@ impl Context for Marketing {
 }
 
 fn seller(id: &SellerId) -> Recipient {
-    Recipient { kind: "seller".into(), id: id.to_string() }
+    Recipient { kind: SELLER.into(), id: id.to_string() }
 }
 
 fn member(id: &MemberId) -> Recipient {
-    Recipient { kind: "member".into(), id: id.to_string() }
+    Recipient { kind: MEMBER.into(), id: id.to_string() }
 }

@@ -1,7 +1,9 @@
 //! Rows <-> state; see `sql/marketing.sql`.
 
-use crate::{Marketing, domain::Notification};
-use contracts::ids::{MemberId, SellerId};
+use crate::{
+    Marketing,
+    domain::{MEMBER, Notification, SELLER},
+};
 use kernel::{
     Entity, Error, Kernel, Versioned,
     actor::Actor,
@@ -18,26 +20,22 @@ impl Entity for Notification {
     }
 }
 
+/// Kind and id of the recipient, as a filter says them: `member:hana`. An index is on the same words.
+const RECIPIENT: &str = "(row ->> '$.recipient.kind' || ':' || (row ->> '$.recipient.id'))";
+
+/// The same as a condition.
+const IS_RECIPIENT: &str = "(row ->> '$.recipient.kind' || ':' || (row ->> '$.recipient.id')) = ?";
+
 /// A part of the notifications that this actor may see, newest first; of one order or for one recipient, if the list says so.
 pub async fn list(
     kernel: &Kernel<Marketing>,
     listing: &Listing,
     actor: &Actor,
 ) -> Result<Vec<Versioned<Notification>>, Error> {
-    let owners = Owners::for_actor(
-        actor,
-        [
-            (
-                "row ->> '$.recipient.id' = ? AND row ->> '$.recipient.kind' = 'member'",
-                actor.orders_as().map(MemberId::as_str),
-            ),
-            (
-                "row ->> '$.recipient.id' = ? AND row ->> '$.recipient.kind' = 'seller'",
-                actor.sells_as().map(SellerId::as_str),
-            ),
-        ],
-    );
-    let filters = [("order_id", "row ->> 'order_id'"), ("recipient", "row ->> '$.recipient.id'")];
+    let (member, seller) =
+        (actor.orders_as().map(|id| format!("{MEMBER}:{id}")), actor.sells_as().map(|id| format!("{SELLER}:{id}")));
+    let owners = Owners::for_actor(actor, [(IS_RECIPIENT, member.as_deref()), (IS_RECIPIENT, seller.as_deref())]);
+    let filters = [("order_id", "row ->> 'order_id'"), ("recipient", RECIPIENT)];
     let (condition, parameters) = listing.select("true", "row ->> 'notification_id'", &filters, &owners);
     kernel.select(&condition, parameters).await
 }

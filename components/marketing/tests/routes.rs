@@ -44,11 +44,17 @@ async fn notifications_are_listed_by_order_and_recipient() {
     for (query, count) in [
         ("", 4),
         ("?order_id=a", 2),
-        ("?recipient=member-1", 2),
-        ("?recipient=seller-1&order_id=b", 1),
-        ("?recipient=nobody", 0),
+        ("?recipient=member:member-1", 2),
+        ("?recipient=seller:seller-1&order_id=b", 1),
+        ("?recipient=member:nobody", 0),
+        // Who has the same name is somebody else.
+        ("?recipient=seller:member-1", 0),
+        ("?recipient=member:seller-1", 0),
     ] {
         assert_eq!(app.get(&format!("/notifications{query}")).await.items().len(), count, "{query}");
+    }
+    for wrong in ["member-1", "", ":", "member", "member:", ":member-1", "Member:member-1", "courier:member-1"] {
+        app.get(&format!("/notifications?recipient={wrong}")).await.assert_problem(400, "malformed");
     }
     let first = app.get("/notifications?limit=3").await;
     let next = app.get(&format!("/notifications?limit=3&after={}", first.text("/next"))).await;

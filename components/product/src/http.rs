@@ -115,14 +115,14 @@ async fn modify(
 }
 
 async fn show(State(kernel): State<Arc<Kernel<Products>>>, Path(id): Path<ProductId>) -> Result<Answer, Problem> {
-    Ok(shown(StatusCode::OK, &find(&kernel, &id).await?))
+    Ok(shown(StatusCode::OK, &find(&kernel, &id).await?).public())
 }
 
 async fn list(State(kernel): State<Arc<Kernel<Products>>>, query: Query) -> Result<Answer, Problem> {
     let listing = query.listing(&["q"])?;
     let products = store::list(&kernel, &listing).await?;
     let views = products.iter().map(View::of).collect();
-    Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())))
+    Ok(Answer::ok(Page::new(views, &listing, |view| view.id.to_string())).public())
 }
 
 async fn find(kernel: &Kernel<Products>, id: &ProductId) -> Result<Versioned<Product>, Problem> {

@@ -29,9 +29,33 @@ pub fn text_of(kit: &ProductModified) -> String {
     format!("{}{SEPARATOR}{}", folded(&kit.name), folded(description))
 }
 
+/// Stands around characters in the index; see `sql/product.sql`.
+const MARK: char = '\u{7f}';
+/// How many trigrams narrow a search down. What has them all is looked at itself.
+const MOST_TRIGRAMS: usize = 16;
+
+/// The trigrams that a text has in which this one is found, as FTS5 wants to be asked for them.
+pub fn trigrams(folded: &str) -> String {
+    // A query ends where it has a NUL. No text has one, nor a mark.
+    let chars: Vec<char> = folded.chars().map(|c| if c == '\0' { MARK } else { c }).collect();
+    let marked = match chars.as_slice() {
+        [one] => vec![MARK, *one, MARK],
+        [one, two] => vec![*one, MARK, *two],
+        _ => chars,
+    };
+    let mut trigrams: Vec<&[char]> = Vec::new();
+    for trigram in marked.windows(3) {
+        if trigrams.len() < MOST_TRIGRAMS && !trigrams.contains(&trigram) {
+            trigrams.push(trigram);
+        }
+    }
+    let quoted = |trigram: &[char]| format!("\"{}\"", trigram.iter().collect::<String>().replace('"', "\"\""));
+    trigrams.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{composed, folded};
+    use super::{composed, folded, trigrams};
     use icu_normalizer::DecomposingNormalizer;
     use proptest::prelude::*;
 
@@ -63,6 +87,23 @@ mod tests {
             let once = folded(c.encode_utf8(&mut [0; 4]));
             assert_eq!(folded(&once), once, "{}", c.escape_unicode());
         }
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_three_characters_somewhere() {
+        for (text, asked) in [
+            ("김", "\"\u{7f}김\u{7f}\""),
+            ("김치", "\"김\u{7f}치\""),
+            ("김치찌", "\"김치찌\""),
+            ("kimchi", "\"kim\" \"imc\" \"mch\" \"chi\""),
+            ("aaaaaa", "\"aaa\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("a\0", "\"a\u{7f}\u{7f}\""),
+        ] {
+            assert_eq!(trigrams(text), asked, "{text}");
+        }
+        let long: String = ('a'..='z').collect();
+        assert_eq!(trigrams(&long).split(' ').count(), 16);
     }
 
     /// Texts in which characters act on each other: letters, marks, jamo, what is ignored, and anything.

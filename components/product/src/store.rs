@@ -74,37 +74,52 @@ impl State for Shelf {
     }
 }
 
-/// How many rows get their search text at once.
-const BATCH: usize = 1_000;
+/// How many rows get their search text at once: as many as hold up nobody who writes meanwhile.
+const BATCH: usize = 100;
 
 /// A part of the catalogue, newest first; with a text, only kits whose name or description has it, however it is written.
 pub async fn list(kernel: &Kernel<Products>, listing: &Listing) -> Result<Vec<Versioned<Product>>, Error> {
-    let Some(text) = listing.filter("q") else {
-        let (condition, parameters) = listing.select("true", "id", &[], &Owners::All);
-        return kernel.select(&condition, parameters).await;
-    };
-    // instr, not LIKE: what is searched for may have % and _ in it. A row without a search text may have it, too.
-    let (condition, mut parameters) =
-        listing.select("instr(coalesce(row ->> 'search', ?3), ?3)", "id", &[], &Owners::All);
-    parameters.push(search::folded(text).into());
-    loop {
-        let found = kernel.select::<Product>(&condition, parameters.clone()).await?;
-        if found.iter().all(|product| product.value.search.is_some()) {
-            return Ok(found);
+    let text = listing.filter("q").map(search::folded).filter(|text| !text.is_empty());
+    match text {
+        Some(text) => found(kernel, listing, &text).await,
+        None => {
+            let (condition, parameters) = listing.select("true", "id", &[], &Owners::All);
+            kernel.select(&condition, parameters).await
         }
-        supplement(kernel).await?;
     }
 }
 
-/// Gives rows their search text that older builds wrote, before this one or beside it. It is no change of the kit, so that the
-/// version stays; a row that changed meanwhile is left for the next time.
+/// The kits that have this text. The index goes through those that may, from the newest on, until there are enough: so neither
+/// a text that all kits have costs much, nor one that none has.
+async fn found(kernel: &Kernel<Products>, listing: &Listing, text: &str) -> Result<Vec<Versioned<Product>>, Error> {
+    supplement(kernel).await?;
+    let (_, mut parameters) = listing.select("true", "id", &[], &Owners::All);
+    parameters.extend([search::trigrams(text).into(), text.into()]);
+    let end = match listing.after {
+        Some(_) => "(SELECT n + (id < ?1) FROM product_text WHERE id <= ?1 ORDER BY id DESC LIMIT 1)",
+        None => "9223372036854775807",
+    };
+    // instr, not LIKE: what is searched for may have % and _ in it.
+    let sql = format!(
+        "SELECT version, row FROM product_trigram AS it CROSS JOIN product_text ON n = it.rowid \
+         CROSS JOIN product_row USING (id) WHERE it.product_trigram MATCH ?3 AND it.rowid < {end} AND instr(product_text.text, ?4) \
+         AND kind = 'product' ORDER BY it.rowid DESC LIMIT ?2"
+    );
+    kernel.select_by(&sql, parameters).await
+}
+
+/// Gives rows their search text that have none, or not yet in the index: those of older builds, before this one or beside it.
+/// It is no change of the kit, so that the version stays; a row that changed meanwhile is left for the next time.
 async fn supplement(kernel: &Kernel<Products>) -> Result<(), Error> {
-    let lacking = format!("row ->> 'search' IS NULL AND id < '~' ORDER BY id DESC LIMIT {BATCH}");
-    let lacking = kernel.select::<Product>(&lacking, vec![]).await?;
-    let text = |Versioned { version, value }: &Versioned<Product>| json!({"id": value.id(), "version": version, "search": search::text_of(&value.kit)});
-    let texts: Vec<_> = lacking.iter().map(text).collect();
-    let sql = "UPDATE product_row SET row = json_set(row, '$.search', new.value ->> 'search') FROM json_each(?) AS new \
-        WHERE product_row.id = new.value ->> 'id' AND kind = 'product' AND version = new.value ->> 'version'";
-    kernel.query(sql, vec![serde_json::to_string(&texts)?.into()]).await?;
+    let lacking = "SELECT it.id FROM product_text AS it CROSS JOIN product_row ON product_row.id = it.id AND kind = 'product' \
+        WHERE it.text IS NULL AND n > 0";
+    while !kernel.query(&format!("{lacking} LIMIT 1"), vec![]).await?.is_empty() {
+        let kits = kernel.select::<Product>(&format!("id IN ({lacking} LIMIT {BATCH})"), vec![]).await?;
+        let text = |Versioned { version, value }: &Versioned<Product>| json!({"id": value.id(), "version": version, "search": search::text_of(&value.kit)});
+        let texts: Vec<_> = kits.iter().map(text).collect();
+        let sql = "UPDATE product_row SET row = json_set(row, '$.search', new.value ->> 'search') FROM json_each(?) AS new \
+            WHERE product_row.id = new.value ->> 'id' AND kind = 'product' AND version = new.value ->> 'version'";
+        kernel.query(sql, vec![serde_json::to_string(&texts)?.into()]).await?;
+    }
     Ok(())
 }

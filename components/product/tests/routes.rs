@@ -1,7 +1,7 @@
 //! The routes of product, against real SQLite.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use kernel::testing::{App, Native, Reply, event_with};
+use kernel::testing::{App, Native, Reply, call, event_with};
 use product::{Products, http::routes};
 use serde_json::{Value as Json, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -20,6 +20,13 @@ async fn register(app: &App<Products>, name: &str) -> Reply {
     let reply = app.post("/products", kit(name)).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     reply
+}
+
+/// The same for many, without the bell that rings for each.
+async fn register_quietly(app: &App<Products>, name: &str) -> String {
+    let reply = call(&app.router, "POST", "/products", &[], Some(kit(name))).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.text("/id").to_owned()
 }
 
 async fn patch(app: &App<Products>, id: &str, if_match: Option<&str>, changes: Json) -> Reply {
@@ -241,6 +248,97 @@ async fn kits_of_older_builds_are_found_too_and_stay_as_they_are() {
     assert_eq!(native.integer("SELECT count(*) FROM product_row WHERE row ->> 'search' IS NULL"), 0);
     assert_eq!(app.get(&format!("/products/{id}")).await.header("etag"), etag);
     assert_eq!(native.scans(), []);
+}
+
+/// Names of up to eight of these characters, each name as good as any other.
+fn names(count: u64) -> Vec<String> {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |most: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % most
+    };
+    let mut name = || (0..=below(8)).map(|_| ALPHABET[below(ALPHABET.len() as u64) as usize]).collect::<String>();
+    (0..count).map(|_| name()).filter(|name| !name.trim().is_empty()).collect()
+}
+
+const ALPHABET: [char; 7] = ['a', 'b', '김', '치', '"', '%', ' '];
+
+#[tokio::test]
+async fn a_search_finds_what_has_the_text_somewhere_and_nothing_else() {
+    let (_, app) = shop().await;
+    let mut kits = vec![];
+    for name in names(40) {
+        kits.push((register_quietly(&app, &name).await, name));
+    }
+    // Some have another name by now.
+    for ((id, name), other) in kits.iter_mut().zip(names(60).split_off(45)) {
+        patch(&app, id, None, json!({"name": other})).await;
+        *name = other;
+    }
+    let mut texts: Vec<String> = ALPHABET.iter().map(char::to_string).collect();
+    for c in ALPHABET {
+        texts.extend(ALPHABET.map(|d| format!("{c}{d}")));
+    }
+    texts.extend(names(80).split_off(40));
+    texts.extend(kits.iter().map(|(_, name)| name.clone()));
+    // What no text has: other letters, what stands between characters in the index, and the end of a text in C.
+    texts.extend(
+        ["z", "az", "\u{7f}", "a\u{7f}b", "\u{7f}a\u{7f}", "\0", "a\0", "\0ab", "OR", "a* b"].map(str::to_owned),
+    );
+    texts.push("ab".repeat(3_000));
+    for text in texts {
+        let newest_first = kits.iter().rev().map(|(_, name)| name.clone());
+        let expected: Vec<_> = newest_first.filter(|name| name.contains(&text)).collect();
+        let mut found = vec![];
+        let mut after = String::new();
+        loop {
+            let q: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let page = app.get(&format!("/products?limit=7&q={q}{after}")).await;
+            assert_eq!(page.status, 200, "{text}: {page:?}");
+            found.extend(page.items().iter().map(|kit| kit["name"].as_str().unwrap().to_owned()));
+            match page.text("/next") {
+                "" => break,
+                next => after = format!("&after={next}"),
+            }
+        }
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_goes_on_behind_any_id() {
+    let (_, app) = shop().await;
+    for number in 0..5 {
+        register(&app, &format!("Kit {number}")).await;
+    }
+    let kits = app.get("/products").await;
+    let [third, oldest] = [2, 4].map(|place| kits.items()[place]["id"].as_str().unwrap().to_owned());
+    let behind = async |after: &str| app.get(&format!("/products?q=kit&after={after}")).await.items().len();
+    assert_eq!((behind(&third).await, behind(&oldest).await), (2, 0));
+    assert_eq!(behind("00000000-0000-7000-8000-000000000000").await, 0, "before all of them");
+    assert_eq!(behind("ffffffff-ffff-7fff-bfff-ffffffffffff").await, 5, "behind all of them");
+}
+
+#[tokio::test]
+async fn kits_of_the_version_before_are_found() {
+    let (native, app) = shop().await;
+    for number in 0..120 {
+        register_quietly(&app, &format!("Kit {number}")).await;
+    }
+    // As that version left them: with a text in the row, and no index.
+    for table in ["product_text", "product_trigram"] {
+        native.sql(&format!("DELETE FROM {table}"), vec![]);
+    }
+    native.sql("UPDATE schema_version SET version = 3 WHERE name = 'product'", vec![]);
+    let app = App::open(&native.replica(), routes).await;
+    assert_eq!(native.integer("SELECT count(*) FROM product_text WHERE text IS NULL"), 120);
+    let page = app.get("/products?limit=100&q=kit").await;
+    assert_eq!((page.items().len(), page.items()[0]["name"].as_str()), (100, Some("Kit 119")), "newest first");
+    assert_eq!(
+        search(&app, "t 7").await,
+        ["Kit 79", "Kit 78", "Kit 77", "Kit 76", "Kit 75", "Kit 74", "Kit 73", "Kit 72", "Kit 71", "Kit 70", "Kit 7"]
+    );
+    assert_eq!(native.integer("SELECT count(*) FROM product_text WHERE text IS NULL"), 0);
 }
 
 #[tokio::test]

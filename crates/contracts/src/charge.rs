@@ -36,7 +36,7 @@ impl CardNumber {
     /// The number in a text, which may have spaces or hyphens between the digits.
     ///
     /// # Errors
-    /// When it has too few or too many digits, or fails the Luhn check (ISO/IEC 7812-1, annex B).
+    /// When it has too few or too many digits, or fails the Luhn check ([`luhn`]).
     pub fn parse(text: &str) -> Result<Self, NotACardNumber> {
         let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
         let fits = (12..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -54,11 +54,12 @@ impl CardNumber {
     }
 }
 
-fn luhn(digits: &str) -> bool {
+/// Whether the last of some digits fits the others (ISO/IEC 7812-1, annex B).
+pub fn luhn(digits: &str) -> bool {
     let sum: u32 = digits
-        .bytes()
+        .chars()
         .rev()
-        .map(|byte| u32::from(byte - b'0'))
+        .filter_map(|c| c.to_digit(10))
         .enumerate()
         .map(|(place, digit)| match (place % 2, digit) {
             (0, digit) => digit,

@@ -8,6 +8,7 @@ pub mod actor;
 pub mod bell;
 mod bookmark;
 pub mod call;
+mod card;
 mod catch_up;
 pub mod context;
 pub mod correlation;

@@ -84,7 +84,13 @@ pub enum PlatformError {
 impl PlatformError {
     /// What SQLite, or a libSQL server, means by this message: Spin hands on no codes.
     pub fn of_sqlite(message: String) -> Self {
-        const BUSY: [&str; 3] = ["database is locked", "database table is locked", "database schema is locked"];
+        const BUSY: [&str; 4] = [
+            "database is locked",
+            "database table is locked",
+            "database schema is locked",
+            // What is behind a virtual table could not be read, because somebody was changing the schema at that moment.
+            "vtable constructor failed",
+        ];
         const UNAVAILABLE: [&str; 12] = [
             "database or disk is full",
             "attempt to write a readonly database",
@@ -246,6 +252,7 @@ mod tests {
     fn sqlite_is_taken_at_its_exact_words() {
         let kind = |message: &str| PlatformError::of_sqlite(message.into());
         assert!(matches!(kind("database is locked"), PlatformError::Busy(_)));
+        assert!(matches!(kind("vtable constructor failed: product_trigram"), PlatformError::Busy(_)));
         assert!(matches!(kind("database or disk is full"), PlatformError::Unavailable(_)));
         for host in [
             "too many connections opened",

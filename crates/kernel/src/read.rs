@@ -302,10 +302,18 @@ impl<C: Context> Kernel<C> {
     /// # Errors
     /// When the database cannot be used.
     pub async fn select<E: Entity>(&self, condition: &str, parameters: Vec<Value>) -> Result<Vec<Versioned<E>>, Error> {
-        self.catch_up().await?;
         let (table, kind) = (sql_name(C::NAME), E::KIND);
         let sql = format!("SELECT version, row FROM {table}_row WHERE kind = '{kind}' AND {condition}");
-        let selected = self.query(&sql, parameters).await?;
+        self.select_by(&sql, parameters).await
+    }
+
+    /// The same for a statement that finds their versions and rows in a way of its own.
+    ///
+    /// # Errors
+    /// When the log or the context's tables cannot be used.
+    pub async fn select_by<E: Entity>(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Versioned<E>>, Error> {
+        self.catch_up().await?;
+        let selected = self.query(sql, parameters).await?;
         let entity = |row: &Row| match row.as_slice() {
             [Value::Integer(version), Value::Text(row)] => {
                 Ok(Versioned { version: *version, value: serde_json::from_str(row)? })

@@ -6,7 +6,7 @@ use crate::{
     call::Keys,
     error::Error,
     gate::Once,
-    http::{Problem, Routes, layer},
+    http::{Layer, Problem, Routes, layer},
     identity::Identity,
     log_line::{self, Level},
     platform::{Platform, PlatformError, Row, Value, Variables},
@@ -264,6 +264,7 @@ pub struct Component<C: Context> {
 struct App<C: Context> {
     kernel: Arc<Kernel<C>>,
     router: Router,
+    layer: Layer,
 }
 
 impl<C: Context> Component<C> {
@@ -276,7 +277,8 @@ impl<C: Context> Component<C> {
         let open = async |platform| {
             let kernel = Kernel::<C>::open(platform).await?;
             let router = layer::context(&kernel, (self.routes)(kernel.clone()));
-            Ok(App { kernel, router })
+            let layer = Layer::of(C::NAME, kernel.platform().clone()).await;
+            Ok(App { kernel, router, layer })
         };
         self.app.get(spin, open).await
     }
@@ -285,7 +287,7 @@ impl<C: Context> Component<C> {
     pub async fn serve(&self, request: Request) -> Response {
         match self.app().await {
             Ok(app) => {
-                let response = layer::serve(C::NAME, app.router.clone(), request).await;
+                let response = app.layer.serve(app.router.clone(), request).await;
                 if app.kernel.bell.is_due() {
                     // The answer does not wait for the bell.
                     wit_bindgen::spawn(async move { app.kernel.bell.ring().await });
@@ -295,7 +297,7 @@ impl<C: Context> Component<C> {
             Err(error) => {
                 let answer = Problem::from(error).answer();
                 let unavailable = Router::new().fallback(async move || answer);
-                layer::serve(C::NAME, unavailable, request).await
+                Layer::of(C::NAME, spin()).await.serve(unavailable, request).await
             }
         }
     }
@@ -321,7 +323,7 @@ impl<C: Context> Component<C> {
 
 /// Routes as a component that is no context. [`component!`](crate::component) makes it.
 #[derive(Default)]
-pub struct Plain(Once<Router>);
+pub struct Plain(Once<(Router, Layer)>);
 
 impl Plain {
     /// Not open yet.
@@ -341,12 +343,14 @@ impl Plain {
     {
         let make = async |platform: Arc<dyn Platform>| {
             let identity = Identity::new(platform.clone(), Keys::new(name, platform.clone()));
-            Ok::<_, Infallible>(open(platform).await.guarded(&identity))
+            let layer = Layer::of(name, platform.clone()).await;
+            Ok::<_, Infallible>((open(platform).await.guarded(&identity), layer))
         };
-        let router = match self.0.get(spin, make).await {
-            Ok(router) => Router::clone(&router),
+        let open = match self.0.get(spin, make).await {
+            Ok(open) => open,
             Err(never) => match never {},
         };
-        layer::serve(name, router, request).await
+        let (router, layer) = &*open;
+        layer.serve(router.clone(), request).await
     }
 }

@@ -105,7 +105,7 @@ fn latencies(shop: &Shop, order: &Order) -> Vec<(String, Vec<Duration>)> {
         ("all orders", "/orders".into()),
         ("all payments", "/payments".into()),
         ("all deliveries", "/deliveries".into()),
-        ("a member's notifications", format!("/notifications?recipient={member}")),
+        ("a member's notifications", format!("/notifications?recipient=member:{member}")),
         ("an order's events", format!("/events?order_id={id}")),
     ];
     let time = |path: &str| {

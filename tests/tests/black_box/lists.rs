@@ -81,7 +81,7 @@ fn a_members_orders_come_in_pages(shop: &Shop) {
         newest_first
     );
     assert_pages(shop, &format!("/mypages?member_id={member}"), 5);
-    assert_pages(shop, &format!("/notifications?recipient={}", kit.seller), 5);
+    assert_pages(shop, &format!("/notifications?recipient=seller:{}", kit.seller), 5);
 }
 
 fn payments_and_deliveries_come_in_pages(shop: &Shop) {

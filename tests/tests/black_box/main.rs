@@ -10,6 +10,7 @@
 mod bad_input;
 mod bells;
 mod breaker;
+mod browsers;
 mod clock;
 mod contract;
 mod crash;
@@ -31,6 +32,8 @@ mod replicas;
 mod retention;
 mod rolling;
 mod scenarios;
+mod search;
+mod slow_bodies;
 mod stock;
 mod storm;
 mod trap;

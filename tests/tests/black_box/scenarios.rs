@@ -278,7 +278,12 @@ fn s10_the_seller_and_the_member_are_told_what_happens(shop: &Shop) {
         let page = shop.get(&format!("/notifications?recipient={recipient}")).is(200);
         page["items"].as_array().unwrap().len()
     };
-    assert_eq!((of_recipient(&order.member), of_recipient(&kit.seller)), (2, 2));
+    let [member, seller] = [&order.member, &kit.seller];
+    let [of_member, of_seller] = [format!("member:{member}"), format!("seller:{seller}")];
+    assert_eq!((of_recipient(&of_member), of_recipient(&of_seller)), (2, 2));
+    let [of_namesake, of_other] = [format!("seller:{member}"), format!("member:{seller}")];
+    assert_eq!((of_recipient(&of_namesake), of_recipient(&of_other)), (0, 0));
+    shop.get(&format!("/notifications?recipient={member}")).problem(400);
 }
 
 fn an_order_can_be_deleted_too(shop: &Shop) {

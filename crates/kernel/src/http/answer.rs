@@ -19,6 +19,8 @@ pub struct Answer {
     retry_after: Option<u64>,
     challenge: Option<String>,
     correlation_id: Option<String>,
+    /// Whether everybody may see it; what is not so is kept by nobody on its way.
+    is_public: bool,
     /// JSON.
     body: String,
     /// Why it is a problem: for the log, not for the client.
@@ -36,6 +38,7 @@ impl Answer {
             retry_after: None,
             challenge: None,
             correlation_id: None,
+            is_public: false,
             // Views are plain structs with string keys: they can always be written.
             body: serde_json::to_string(&body).unwrap_or_default(),
             cause: None,
@@ -94,6 +97,12 @@ impl Answer {
         self
     }
 
+    /// For everybody: whoever passes it on may keep it, and asks each time whether it is still so.
+    pub fn public(mut self) -> Self {
+        self.is_public = true;
+        self
+    }
+
     /// About this order: the correlation id of the answer, unless the caller gave one.
     pub fn about(mut self, order_id: &str) -> Self {
         self.correlation_id = Some(order_id.to_owned());
@@ -136,7 +145,9 @@ impl Answer {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = status;
         let retry_after = self.retry_after.map(|seconds| seconds.to_string());
+        let keeping = if self.is_public { "no-cache" } else { "no-store" };
         let headers = [
+            (header::CACHE_CONTROL, Some(keeping.to_owned())),
             (header::CONTENT_TYPE, has_body.then_some(self.content_type)),
             (header::ETAG, self.etag.map(|etag| etag.to_string())),
             (header::LOCATION, self.location),

@@ -1,7 +1,7 @@
 //! What comes in: bodies, queries, headers; each checked, each with a clear refusal.
 
 use super::{FieldError, Problem, only_line};
-use crate::{actor::Actor, platform::Value, text::is_blank};
+use crate::{actor::Actor, card, platform::Value, text::is_blank};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -183,13 +183,15 @@ impl Checks {
         }
     }
 
-    /// A text with so many characters, not [blank](is_blank) unless it may be empty, and without control characters.
+    /// A text of people, which stays in the log: with so many characters, not [blank](is_blank) unless it may be empty, without
+    /// control characters, and without anything that looks like the number of a card.
     pub fn text(&mut self, field: &str, text: &str, length: RangeInclusive<usize>) {
         let (least, most) = (*length.start(), *length.end());
         let fits = length.contains(&text.chars().count()) && (least == 0 || !is_blank(text));
         self.rule(field, fits, format!("must have {least} to {most} characters and not be blank"));
         let printable = text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
         self.rule(field, printable, "must not have control characters");
+        self.rule(field, !fits || !card::is_in(text), "must not have what looks like the number of a card");
     }
 
     /// The id of something outside the shop: short and printable.

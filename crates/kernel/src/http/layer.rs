@@ -1,11 +1,13 @@
-//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size of bodies.
+//! The layer around all routes: correlation in and out, problems for what no route answered, conditions, the size and speed of bodies,
+//! and what browsers have to know.
 
-use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, Routes, internal, only_line};
+use super::{Answer, BODY_LIMIT, Conditions, INTERNAL, Problem, Routes, browser::Origins, internal, only_line};
 use crate::{
     Context, Kernel,
     correlation::{CORRELATION_HEADER, Trace, trace_id},
     identity::Identity,
     log_line::{self, Level},
+    platform::{self, Platform},
 };
 use axum::{
     Router,
@@ -16,9 +18,11 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use serde_json::json;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
+/// How long a body may take from the head of its request on: it keeps a place of the instance from others.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// A larger body than this is not even read to its end, in bytes.
 const DRAIN_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -40,58 +44,85 @@ pub fn context<C: Context>(kernel: &Arc<Kernel<C>>, routes: Routes) -> Router {
     routes.merge(internal::routes(kernel)).guarded(&Identity::new(kernel.platform().clone(), kernel.keys().clone()))
 }
 
-/// Answers a request.
-pub async fn serve<B>(context: &str, app: Router, request: Request<B>) -> Response
-where
-    B: axum::body::HttpBody<Data = Bytes> + Unpin,
-{
-    let (mut parts, body) = request.into_parts();
-    let trace = Trace::of_request(parts.uri.path(), &parts.headers);
-    #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
-    let began = std::time::Instant::now();
-    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let conditions = Conditions::of_request(&parts.headers);
-    let refused = undecoded(&parts.headers);
-    let response = match (refused, collect(body).await.and_then(|bytes| Ok((bytes, conditions?)))) {
-        (Some(refused), _) => refused,
-        (None, Ok((bytes, conditions))) => {
-            parts.extensions.insert(trace.clone().under(conditions.clone()));
-            let request = Request::from_parts(parts, Body::from(bytes));
-            let mut response = app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
-            // Those of a change were held against what it was decided on.
-            if matches!(method, Method::GET | Method::HEAD)
-                && let Some(answer) = response.extensions_mut().remove::<Answer>()
-            {
-                response.extensions_mut().insert(conditions.held_against(answer));
-            }
-            response
-        }
-        (None, Err(problem)) => problem.into_response(),
-    };
-    let cause = response.extensions().get::<Answer>().and_then(Answer::cause).map(str::to_owned);
-    let response = write(response, &trace);
-    let status = response.status();
-    let events = trace.events();
-    // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
-    let is_quiet = method.is_safe() || path.starts_with(INTERNAL) || path == "/bell";
-    if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
-        let level = if status.is_server_error() { Level::Error } else { Level::Info };
-        let correlation_id = only_line(response.headers(), CORRELATION_HEADER).ok().flatten();
-        let correlation_id = correlation_id.and_then(|value| value.to_str().ok());
-        let mut fields = json!({
-            "method": method.as_str(), "path": path, "status": status.as_u16(),
-            "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
-            "trace_id": trace_id(&trace.traceparent),
-        });
-        if let Some(fields) = fields.as_object_mut() {
-            if !events.is_empty() {
-                fields.insert("events".into(), json!(events));
-            }
-            fields.extend(cause.map(|cause| ("error".to_owned(), cause.into())));
-        }
-        log_line::write(level, context, "request", fields);
+/// What stands around the routes of a component.
+pub struct Layer {
+    /// The component.
+    name: &'static str,
+    platform: Arc<dyn Platform>,
+    origins: Origins,
+}
+
+impl Layer {
+    /// That of the component of this name.
+    pub async fn of(name: &'static str, platform: Arc<dyn Platform>) -> Self {
+        Self { name, origins: Origins::of(&*platform).await, platform }
     }
-    response
+
+    /// Answers a request.
+    pub async fn serve<B>(&self, app: Router, request: Request<B>) -> Response
+    where
+        B: axum::body::HttpBody<Data = Bytes> + Unpin,
+    {
+        let (parts, body) = request.into_parts();
+        let trace = Trace::of_request(parts.uri.path(), &parts.headers);
+        #[expect(clippy::disallowed_methods, reason = "how long a request took, once for each")]
+        let began = std::time::Instant::now();
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let origin = self.origins.origin(&parts.headers);
+        let response = self.answer(app, parts, body, &trace).await.unwrap_or_else(IntoResponse::into_response);
+        let cause = response.extensions().get::<Answer>().and_then(Answer::cause).map(str::to_owned);
+        let mut response = write(response, &trace);
+        self.origins.mark(origin, response.headers_mut());
+        let status = response.status();
+        let events = trace.events();
+        // Reading is not worth a line while it goes well, nor is what the shop asks of itself, unless it made something happen.
+        let is_quiet = method.is_safe() || path.starts_with(INTERNAL) || path == "/bell";
+        if status.is_server_error() || cause.is_some() || !events.is_empty() || !is_quiet {
+            let level = if status.is_server_error() { Level::Error } else { Level::Info };
+            let correlation_id = only_line(response.headers(), CORRELATION_HEADER).ok().flatten();
+            let correlation_id = correlation_id.and_then(|value| value.to_str().ok());
+            let mut fields = json!({
+                "method": method.as_str(), "path": path, "status": status.as_u16(),
+                "duration_ms": began.elapsed().as_millis() as u64, "correlation_id": correlation_id,
+                "trace_id": trace_id(&trace.traceparent),
+            });
+            if let Some(fields) = fields.as_object_mut() {
+                if !events.is_empty() {
+                    fields.insert("events".into(), json!(events));
+                }
+                fields.extend(cause.map(|cause| ("error".to_owned(), cause.into())));
+            }
+            log_line::write(level, self.name, "request", fields);
+        }
+        response
+    }
+
+    /// What a route says, or why none is asked. The body is read in any case, so that the client has an ear for the answer.
+    async fn answer<B>(&self, app: Router, mut parts: Parts, body: B, trace: &Trace) -> Result<Response, Problem>
+    where
+        B: axum::body::HttpBody<Data = Bytes> + Unpin,
+    {
+        let bytes = platform::within(&*self.platform, BODY_PATIENCE, collect(body)).await.unwrap_or_else(|| {
+            let detail = format!("The body was not here after {} seconds.", BODY_PATIENCE.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail))
+        });
+        self.origins.admit(&parts)?;
+        if let Some(told) = self.origins.preflight(&parts).or_else(|| undecoded(&parts.headers)) {
+            return Ok(told);
+        }
+        let (bytes, conditions) = (bytes?, Conditions::of_request(&parts.headers)?);
+        let method = parts.method.clone();
+        parts.extensions.insert(trace.clone().under(conditions.clone()));
+        let request = Request::from_parts(parts, Body::from(bytes));
+        let mut response = app.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+        // Those of a change were held against what it was decided on.
+        if matches!(method, Method::GET | Method::HEAD)
+            && let Some(answer) = response.extensions_mut().remove::<Answer>()
+        {
+            response.extensions_mut().insert(conditions.held_against(answer));
+        }
+        Ok(response)
+    }
 }
 
 /// The refusal of a body in any coding: nothing here decodes, so whatever is in it was not meant as it stands.

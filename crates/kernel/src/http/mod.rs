@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod browser;
 mod condition;
 mod extract;
 mod internal;
@@ -17,7 +18,7 @@ pub use extract::{
     patched,
 };
 pub use internal::{BELL, CATCH_UP, DEAD_LETTERS, METRICS, READY, SETTLE};
-pub use layer::{context, serve};
+pub use layer::{Layer, context};
 pub use line::only_line;
 pub use problem::{FieldError, Problem};
 

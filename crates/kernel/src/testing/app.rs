@@ -4,7 +4,7 @@ use super::{Native, authorization, everybody};
 use crate::{
     Context, Kernel,
     call::Keys,
-    http::{INTERNAL, Routes, layer, only_line},
+    http::{INTERNAL, Layer, Routes, layer, only_line},
 };
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
@@ -127,7 +127,7 @@ pub async fn call(
 }
 
 pub(super) async fn answer(routes: Router, request: Request<Bytes>) -> Response<Bytes> {
-    let answer = layer::serve("test", routes, request.map(Full::new)).await;
+    let answer = Layer::of("test", Native::new()).await.serve(routes, request.map(Full::new)).await;
     let (parts, body) = answer.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod bell;
+mod bodies;
 mod catch_up;
 mod committing;
 mod dead_letters;
