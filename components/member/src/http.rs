@@ -468,7 +468,7 @@ async fn rotate(State(office): State<Arc<Office>>, trace: Trace) -> Result<Answe
 /// RFC 7517. The contexts need it not: they read the log.
 async fn jwks(State(office): State<Arc<Office>>) -> Result<Answer, Problem> {
     let keys = office.public().await?;
-    Ok(Answer::ok(json!({"keys": keys.iter().map(token::PublicKey::jwk).collect::<Vec<_>>()})))
+    Ok(Answer::ok(json!({"keys": keys.iter().map(token::PublicKey::jwk).collect::<Vec<_>>()})).public())
 }
 
 async fn find_open(office: &Office, id: &MemberId) -> Result<Account, Problem> {
