@@ -167,7 +167,7 @@ impl Answer {
             "somebody on the way may keep it, or may not who should"
         } else if self.status == 304 && (self.header("content-type").is_some() || !self.body.is_empty()) {
             "a body for whoever has it already"
-        } else if self.status != 304 && self.header("content-type") != Some(json) && !self.is_text() {
+        } else if ![204, 304].contains(&self.status) && self.header("content-type") != Some(json) && !self.is_text() {
             "not JSON"
         } else if self.status == 503 && self.header("retry-after").is_none() {
             "a 503 that does not say when to come back"

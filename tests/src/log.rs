@@ -20,6 +20,8 @@ pub struct Event {
     pub correlationid: String,
     pub causationid: String,
     pub traceparent: String,
+    pub authtype: String,
+    pub authid: Option<String>,
     pub data: Json,
 }
 
@@ -51,7 +53,9 @@ impl Event {
             }
             "OrderPlaced" | "OrderRejected" | "OrderCancelled" => "/mealkit/order",
             "PaymentCompleted" | "PaymentDeclined" | "PaymentCancelled" => "/mealkit/payment",
-            "DeliveryRequested" | "DeliveryCompleted" | "DeliveryCancelled" => "/mealkit/delivery",
+            "DeliveryRequested" | "DeliveryAssigned" | "DeliveryCompleted" | "DeliveryCancelled" => "/mealkit/delivery",
+            "MemberRegistered" | "RolesChanged" | "SessionsRevoked" | "MemberClosed" | "SigningKeyPublished"
+            | "SigningKeyRetired" => "/mealkit/member",
             "Notified" => "/mealkit/marketing",
             // Whoever is delayed says so itself.
             "HandlingDelayed" | "HandlingResumed" => {

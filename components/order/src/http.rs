@@ -69,8 +69,8 @@ struct View<'a> {
     quantity: u32,
     unit_price: u64,
     amount: u64,
-    /// None for a seller, as long as the order is not paid.
-    address: Option<&'a str>,
+    /// Empty for a seller, as long as the order is not paid: it was promised to be a text.
+    address: &'a str,
     status: Status,
     reason: Option<&'a str>,
     version: i64,
@@ -182,7 +182,7 @@ impl<'a> View<'a> {
             quantity: placed.quantity,
             unit_price: placed.unit_price,
             amount: placed.amount,
-            address: value.address_for(actor),
+            address: value.address_for(actor).unwrap_or_default(),
             status: value.status,
             reason: value.reason.as_deref(),
             version: *version,

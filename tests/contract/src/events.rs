@@ -81,6 +81,8 @@ const ENVELOPE: &str = r#"    {name}Event:
         correlationid: {type: string}
         causationid: {type: string}
         traceparent: {type: string}
+        authtype: {type: string, enum: [app_user, service_account, system, unauthenticated, unknown], description: "What made it happen (the extension Auth Context)."}
+        authid: {type: string, description: "Which one: a member, a service, a context."}
         dataschema: {type: string, format: uri, description: "The version of its type that the data has the form of: `urn:mealkit:event:<type>:<version>`. Left out for the first one."}
         datacontenttype: {const: application/json}
         data: {$ref: '#/components/schemas/{name}'}

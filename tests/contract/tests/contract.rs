@@ -211,7 +211,8 @@ fn an_answer_that_breaks_the_contract_is_refused() {
         "ETag" => Some("\"1\"".to_owned()),
         _ => None,
     };
-    let delivery = json!({"id": "d", "order_id": "o", "member_id": "m", "address": "a", "status": "requested",
+    let delivery = json!({"id": "d", "order_id": "o", "member_id": "m", "address": "a",
+        "courier_id": null, "status": "requested",
         "created_at": "2026-11-22T00:00:00Z", "updated_at": "2026-11-22T00:00:00Z"});
     let answer = |change: &dyn Fn(&mut Value)| {
         let mut body = delivery.clone();
