@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 impl Context for Marketing {
     const NAME: &'static str = "marketing";
-    const SCHEMA_VERSION: i64 = 4;
     const SQL: &'static str = include_str!("../../../sql/marketing.sql");
     const CONSUMES: &'static [EventType] = &[
         PaymentCompleted::TYPE,

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 impl Context for Products {
     const NAME: &'static str = "product";
-    const SCHEMA_VERSION: i64 = 4;
     const SQL: &'static str = include_str!("../../../sql/product.sql");
     const CONSUMES: &'static [EventType] = &[PaymentCompleted::TYPE, PaymentCancelled::TYPE];
     const APPENDS: &'static [EventType] =
