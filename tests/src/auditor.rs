@@ -294,7 +294,7 @@ impl Audit<'_> {
         for event in log {
             if event.kind.starts_with("Product") {
                 catalogue.push(event);
-            } else {
+            } else if event.source != "/mealkit/member" {
                 stories.entry(event.subject.clone()).or_insert_with(|| Events(vec![])).0.push(event);
             }
         }

@@ -217,6 +217,11 @@ impl Answer {
         self.json()
     }
 
+    /// Nothing more than this status.
+    pub fn is_empty(&self, status: u16) {
+        assert_eq!((self.status, &*self.body), (status, ""), "{self}");
+    }
+
     /// The problem (RFC 9457) of this status.
     pub fn problem(&self, status: u16) -> Json {
         let problem = self.is(status);

@@ -16,7 +16,7 @@ use contracts::{
 use kernel::{
     Kernel, Trace, Versioned,
     actor::{Actor, Member, Role},
-    http::{Access, Answer, Body, Checks, Key, OptionalBody, Page, Problem, Query, Routes, integer, object},
+    http::{Access, Answer, Body, Checks, Key, OptionalBody, Page, Problem, Query, Routes, integer, object, patched},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub fn routes(kernel: Arc<Kernel<Orders>>) -> Routes {
 #[serde(deny_unknown_fields)]
 struct Request {
     /// Whoever orders; they need not say it.
+    #[serde(default, deserialize_with = "patched")]
     member_id: Option<MemberId>,
     product_id: String,
     #[serde(deserialize_with = "integer")]

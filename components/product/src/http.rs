@@ -39,6 +39,7 @@ pub fn routes(kernel: Arc<Kernel<Products>>) -> Routes {
 #[serde(deny_unknown_fields)]
 struct Registration {
     /// For whom the seller sells; they need not say it.
+    #[serde(default, deserialize_with = "patched")]
     seller_id: Option<SellerId>,
     name: String,
     description: Option<String>,

@@ -37,7 +37,10 @@ fn the_prefix_of_the_log_is_archived_and_restored(mode: Mode) {
     let delete = "DELETE FROM event WHERE seq <= ?";
     assert!(database.execute(delete, [end]).is_err(), "nothing goes that is not marked");
     database.execute("UPDATE log_archive SET archived_to = ?1 WHERE archived_to < ?1", [end]).expect("the mark");
-    assert_eq!(database.execute(delete, [end]).expect("the deletion") as i64, end);
+    // Who is whom is asked of the log at every request, so that part of it stays.
+    let kept = archive.iter().filter(|event| event["source"] == "/mealkit/member").count() as i64;
+    assert!(kept > 0, "at least a key that signs tokens");
+    assert_eq!(database.execute(delete, [end]).expect("the deletion") as i64, end - kept);
 
     // The shop goes on, with the old orders as well as with new ones.
     assert_eq!(pages(), before);
@@ -50,16 +53,19 @@ fn the_prefix_of_the_log_is_archived_and_restored(mode: Mode) {
     });
     let gone = shop.get(&format!("/events?after={}", end - 1)).is(410);
     assert_eq!(gone["archived_to"], end);
-    assert!(shop.get("/events").is(200)["items"][0]["sequence"].as_i64() > Some(end));
+    let left = shop.get("/events").is(200);
+    let left = left["items"].as_array().expect("items").iter().filter(|event| event["source"] != "/mealkit/member");
+    assert!(left.map(|event| event["sequence"].as_i64()).all(|seq| seq > Some(end)));
     let refused = shop.act("/mypages/rebuild").is(409);
     assert_eq!(refused["type"], "/problems/archived");
 
     let restore =
-        "INSERT INTO event (seq, id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data)
+        "INSERT OR IGNORE INTO event (seq, id, source, type, version, subject, time, correlation_id, causation_id, traceparent,
+                authtype, authid, data)
         SELECT value ->> 'sequence', value ->> 'id', value ->> 'source', value ->> 'type',
                coalesce(substr(value ->> 'dataschema', length(rtrim(value ->> 'dataschema', '0123456789')) + 1), 1),
                value ->> 'subject', value ->> 'time', value ->> 'correlationid', value ->> 'causationid', value ->> 'traceparent',
-               value -> 'data'
+               value ->> 'authtype', value ->> 'authid', value -> 'data'
         FROM json_each(?)";
     database.execute(restore, params![json!(archive).to_string()]).expect("the events");
     database.execute("UPDATE log_archive SET archived_to = 0", []).expect("the mark");
