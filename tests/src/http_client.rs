@@ -182,8 +182,8 @@ impl Answer {
 
     /// Who may keep it: nobody, but for what everybody may see.
     fn keeping(&self) -> &'static str {
-        let is_public =
-            self.what == "GET /" || ["GET /products", "HEAD /products"].iter().any(|it| self.what.starts_with(it));
+        let is_public = self.what == "GET /"
+            || ["GET /products", "HEAD /products", "GET /.well-known"].iter().any(|it| self.what.starts_with(it));
         if is_public && self.status < 400 { "no-cache" } else { "no-store" }
     }
 

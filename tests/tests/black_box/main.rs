@@ -23,6 +23,7 @@ mod kill;
 mod lists;
 mod locked;
 mod lost_bells;
+mod members;
 mod my_page;
 mod payment_down;
 mod poison;
