@@ -130,8 +130,10 @@ async fn rebuilds_at_once_come_to_the_same() {
     let before = pages(&app).await;
     let replica = App::<MyPages>::open(&native.replica(), routes).await;
     let rebuild = |app: &App<MyPages>| {
-        let router = app.router.clone();
-        tokio::spawn(async move { kernel::testing::call(&router, "POST", "/mypages/rebuild", &[], None).await.status })
+        let (native, router) = (native.clone(), app.router.clone());
+        tokio::spawn(async move {
+            kernel::testing::call(&native, &router, "POST", "/mypages/rebuild", &[], None).await.status
+        })
     };
     let rebuilds = [rebuild(&app), rebuild(&replica), rebuild(&app)];
     for number in 60..80 {

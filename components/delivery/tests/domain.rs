@@ -8,6 +8,7 @@ use delivery::{
     Deliveries,
     domain::{Command, Refusal, Status},
 };
+use kernel::actor::Actor;
 use kernel::testing::scenario::{FRESH, Scenario};
 
 fn given<const N: usize>(events: [Event; N]) -> Scenario<Deliveries> {
@@ -25,7 +26,7 @@ fn request() -> Command {
 }
 
 fn complete() -> Command {
-    Command::Complete { order_id: order_id() }
+    Command::Complete { order_id: order_id(), by: Actor::System, reason: None }
 }
 
 fn cancel() -> Command {

@@ -4,6 +4,7 @@ use crate::journal::Journal;
 use axum::extract::State;
 use futures::future::join;
 use kernel::{
+    Trace,
     http::{Answer, Problem},
     platform,
 };
@@ -21,7 +22,9 @@ pub async fn live() -> Answer {
 
 /// `GET /health/ready`: the database can be written, no migration is under way, and every context can work. Asking makes
 /// the contexts migrate, so that nobody's order waits for it.
-pub async fn ready(State(journal): State<Arc<Journal>>) -> Result<Answer, Problem> {
+///
+/// Why it cannot, operators are told, and the log.
+pub async fn ready(State(journal): State<Arc<Journal>>, Trace { actor, .. }: Trace) -> Result<Answer, Problem> {
     let probed = platform::within(&*journal.platform, PATIENCE, database(&journal));
     let (database, contexts) = join(probed, journal.contexts.ready(PATIENCE)).await;
     let mut reasons = database.unwrap_or_else(|| vec!["the database cannot be written: it is locked".into()]);
@@ -31,8 +34,9 @@ pub async fn ready(State(journal): State<Arc<Journal>>) -> Result<Answer, Proble
     if reasons.is_empty() {
         return Ok(Answer::ok(json!({"status": "ready"})));
     }
-    let detail = "The shop cannot take requests at the moment; see `reasons`.";
-    Err(Problem::unavailable("not-ready", detail, 1).with("reasons", reasons))
+    let detail = "The shop cannot take requests at the moment.";
+    let problem = Problem::unavailable("not-ready", detail, 1).caused_by(reasons.join("; "));
+    Err(if actor.runs_the_shop() { problem.with("reasons", reasons) } else { problem })
 }
 
 /// What is wrong with the database.

@@ -3,10 +3,7 @@
 
 use axum::Router;
 use journal::http::routes;
-use kernel::{
-    http,
-    testing::{App, Native, Reply, call, event},
-};
+use kernel::testing::{App, Native, Reply, call, event, guarded};
 use product::Products;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -25,16 +22,16 @@ impl Shop {
         let product = App::<Products>::open(&native.replica(), product::http::routes).await;
         native.set_variable("contexts", PRODUCT);
         native.route(URL, product.router.clone());
-        let journal = http::app(routes(native.clone()).await);
+        let journal = guarded(&native, routes(native.clone()).await);
         Self { native, journal }
     }
 
     async fn get(&self, path: &str) -> Reply {
-        call(&self.journal, "GET", path, &[], None).await
+        call(&self.native, &self.journal, "GET", path, &[], None).await
     }
 
     async fn post(&self, path: &str) -> Reply {
-        call(&self.journal, "POST", path, &[], None).await
+        call(&self.native, &self.journal, "POST", path, &[], None).await
     }
 }
 
@@ -89,8 +86,8 @@ async fn a_catch_up_goes_on_until_nothing_new_comes_of_it() {
 async fn a_catch_up_says_who_could_not() {
     let shop = Shop::open().await;
     shop.native.set_variable("contexts", &format!("{PRODUCT}order = http://nobody.spin.internal\n"));
-    let journal = http::app(routes(shop.native.clone()).await);
-    let failed = call(&journal, "POST", "/catch-up", &[], None).await;
+    let journal = guarded(&shop.native, routes(shop.native.clone()).await);
+    let failed = call(&shop.native, &journal, "POST", "/catch-up", &[], None).await;
     failed.assert_problem(503, "contexts-unavailable");
     assert!(failed.body["contexts"]["order"]["error"].is_string(), "{failed:?}");
     assert_eq!(failed.body["contexts"]["product"], json!({"cursor": 0, "lag": 0}));
@@ -149,29 +146,39 @@ async fn dead_letters_of_all_contexts_are_in_one_list() {
     let order = App::<order::Orders>::open(&shop.native.replica(), order::http::routes).await;
     shop.native.set_variable("contexts", &format!("{PRODUCT}order = http://order.spin.internal\n"));
     shop.native.route("http://order.spin.internal", order.router.clone());
-    let journal = http::app(routes(shop.native.clone()).await);
+    let journal = guarded(&shop.native, routes(shop.native.clone()).await);
     let ids = |reply: &Reply| reply.items().iter().map(|letter| letter["id"].clone()).collect::<Vec<_>>();
     for name in ["a", "b", "c"] {
         poison(&shop, name);
     }
-    call(&journal, "POST", "/catch-up", &[], None).await;
-    let all = call(&journal, "GET", "/dead-letters", &[], None).await;
+    call(&shop.native, &journal, "POST", "/catch-up", &[], None).await;
+    let all = call(&shop.native, &journal, "GET", "/dead-letters", &[], None).await;
     assert_eq!(ids(&all), ["product-1", "product-2", "product-3", "order-1", "order-2", "order-3"]);
     let letter = &all.items()[0];
     assert_eq!((&letter["status"], &letter["tries"], &letter["subject"]), (&json!("retrying"), &json!(1), &json!("a")));
     assert!(letter["error"].as_str().unwrap().contains("missing field"), "{letter}");
     assert!(letter["next_try_at"].as_str().unwrap().ends_with('Z'));
-    let page = call(&journal, "GET", "/dead-letters?limit=4", &[], None).await;
+    let page = call(&shop.native, &journal, "GET", "/dead-letters?limit=4", &[], None).await;
     assert_eq!((page.items().len(), page.text("/next")), (4, "order-1"));
-    let rest = call(&journal, "GET", "/dead-letters?limit=4&after=order-1", &[], None).await;
+    let rest = call(&shop.native, &journal, "GET", "/dead-letters?limit=4&after=order-1", &[], None).await;
     assert_eq!((ids(&rest), &rest.body["next"]), (vec![json!("order-2"), json!("order-3")], &Json::Null));
-    assert_eq!(ids(&call(&journal, "GET", "/dead-letters?context=order&after=order-2", &[], None).await), ["order-3"]);
-    assert_eq!(ids(&call(&journal, "GET", "/dead-letters?status=dead", &[], None).await), [Json::Null; 0]);
+    assert_eq!(
+        ids(&call(&shop.native, &journal, "GET", "/dead-letters?context=order&after=order-2", &[], None).await),
+        ["order-3"]
+    );
+    assert_eq!(
+        ids(&call(&shop.native, &journal, "GET", "/dead-letters?status=dead", &[], None).await),
+        [Json::Null; 0]
+    );
     for wrong in ["context=nobody", "status=lost"] {
-        call(&journal, "GET", &format!("/dead-letters?{wrong}"), &[], None).await.assert_problem(422, "invalid");
+        call(&shop.native, &journal, "GET", &format!("/dead-letters?{wrong}"), &[], None)
+            .await
+            .assert_problem(422, "invalid");
     }
     for wrong in ["after=x", "after=product-x", "after=product-01", "after=nobody-1", "order_id=a"] {
-        call(&journal, "GET", &format!("/dead-letters?{wrong}"), &[], None).await.assert_problem(400, "malformed");
+        call(&shop.native, &journal, "GET", &format!("/dead-letters?{wrong}"), &[], None)
+            .await
+            .assert_problem(400, "malformed");
     }
 }
 
@@ -184,7 +191,7 @@ async fn a_dead_letter_is_retried_or_discarded_with_a_reason() {
     let again = shop.post("/dead-letters/product-1/retry").await;
     assert_eq!((again.status, again.text("/status"), &again.body["tries"]), (200, "retrying", &json!(2)));
     let discard = async |id: &str, body: Json| {
-        call(&shop.journal, "POST", &format!("/dead-letters/{id}/discard"), &[], Some(body)).await
+        call(&shop.native, &shop.journal, "POST", &format!("/dead-letters/{id}/discard"), &[], Some(body)).await
     };
     for body in [json!({}), json!({"reason": ""}), json!({"reason": "x".repeat(501)})] {
         discard("product-1", body).await.assert_problem(422, "invalid");
@@ -204,12 +211,12 @@ async fn a_dead_letter_is_retried_or_discarded_with_a_reason() {
 async fn it_lives_whatever_it_depends_on() {
     let shop = Shop::open().await;
     shop.native.fail_always("", "unable to open database file");
-    let journal = http::app(routes(shop.native.clone()).await);
-    assert_eq!(call(&journal, "GET", "/health/live", &[], None).await.status, 200);
-    let ready = call(&journal, "GET", "/health/ready", &[], None).await;
+    let journal = guarded(&shop.native, routes(shop.native.clone()).await);
+    assert_eq!(call(&shop.native, &journal, "GET", "/health/live", &[], None).await.status, 200);
+    let ready = call(&shop.native, &journal, "GET", "/health/ready", &[], None).await;
     ready.assert_problem(503, "not-ready");
     shop.native.heal();
-    assert_eq!(call(&journal, "GET", "/health/ready", &[], None).await.status, 200, "by itself");
+    assert_eq!(call(&shop.native, &journal, "GET", "/health/ready", &[], None).await.status, 200, "by itself");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use contracts::{
     DeliveryCancelled, DeliveryCompleted, DeliveryRequested, Event, OrderCancelled, OrderPlaced, OrderRejected,
     OutOfStock, PaymentCompleted, PaymentDeclined, ProductModified, ProductRegistered, samples::*,
 };
+use kernel::actor::Actor;
 use kernel::testing::scenario::Scenario;
 use order::{
     Orders,
@@ -45,7 +46,7 @@ fn place(quantity: u32) -> Command {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { order_id: order_id(), reason: OrderCancelled::sample().reason }
+    Command::Cancel { order_id: order_id(), by: Actor::System, reason: OrderCancelled::sample().reason }
 }
 
 fn reject() -> Command {
@@ -134,7 +135,7 @@ fn a_member_cancels_an_order_until_it_is_delivered() {
 fn a_reason_may_be_left_out() {
     let silent = OrderCancelled { reason: None, ..OrderCancelled::sample() };
     Scenario::<Orders>::given(paid())
-        .when(Command::Cancel { order_id: order_id(), reason: None })
+        .when(Command::Cancel { order_id: order_id(), by: Actor::System, reason: None })
         .then([silent.into()]);
 }
 

@@ -1,7 +1,8 @@
 //! The routes of payment, against real SQLite.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use kernel::testing::{App, Native, Reply, event, id};
+use contracts::OrderPlaced;
+use kernel::testing::{App, Native, Reply, authorization, event, everybody, id};
 use payment::{Payments, http::routes};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -24,7 +25,39 @@ fn placed(order: &str, amount: u64) -> Json {
 }
 
 async fn charge(app: &App<Payments>, order: &str, card: &str, amount: u64) -> Reply {
-    app.post("/internal/charges", json!({"order": placed(order, amount), "card_number": card})).await
+    let order = placed(order, amount);
+    let read = OrderPlaced::TYPE.read(1, &order.to_string()).unwrap();
+    if app.kernel.told(OrderPlaced::TYPE, read.subject()).await.unwrap().is_none() {
+        app.native.append("order", read);
+    }
+    app.post("/internal/charges", json!({"order": order, "card_number": card})).await
+}
+
+/// What has become of an order since it was placed.
+fn since(native: &Native, order: &str) -> Vec<String> {
+    native.log_of(order).into_iter().filter(|event| event != "OrderPlaced").collect()
+}
+
+#[tokio::test]
+async fn what_is_charged_stands_in_the_log_whatever_the_call_claims() {
+    let (native, app) = shop().await;
+    native.append("order", OrderPlaced::TYPE.read(1, &placed("a", 24_000).to_string()).unwrap());
+    let mut claim = placed("a", 1);
+    claim["member_id"] = "somebody-else".into();
+    let claim = json!({"order": claim, "card_number": CARD});
+    let charged = app.post("/internal/charges", claim.clone()).await;
+    assert_eq!((charged.status, &charged.body["amount"]), (200, &json!(24_000)));
+    assert_eq!(charged.text("/member_id"), "member-1");
+    let unknown = json!({"order": placed("nobody-placed-it", 1), "card_number": CARD});
+    app.post("/internal/charges", unknown).await.assert_problem(404, "not-found");
+    assert_eq!(native.log_of("nobody-placed-it"), [""; 0]);
+    for stranger in
+        ["", &authorization(&everybody()), "Mealkit-HMAC-SHA256 caller=order,time=1767258000,signature=AAAA"]
+    {
+        let headers = [("authorization", stranger)];
+        let answer = app.call("POST", "/internal/charges", &headers, Some(claim.clone())).await;
+        answer.assert_problem(401, "unauthenticated");
+    }
 }
 
 #[tokio::test]
@@ -38,7 +71,7 @@ async fn an_order_is_charged_once_however_often_it_is_asked() {
     let (one, other) = tokio::join!(charge(&app, "b", CARD, 1), charge(&app, "b", CARD, 1));
     assert_eq!((one.status, &one.body), (200, &other.body));
     assert_eq!(
-        (native.log_of("a"), native.log_of("b")),
+        (since(&native, "a"), since(&native, "b")),
         (vec!["PaymentCompleted".into()], vec!["PaymentCompleted".into()])
     );
 }
@@ -54,7 +87,7 @@ async fn the_sandbox_declines_what_it_should() {
         let answer = charge(&app, order, card, amount).await;
         assert_eq!((answer.status, answer.body["reason"].as_str()), (200, reason));
     }
-    assert_eq!(native.log_of("a"), ["PaymentDeclined"]);
+    assert_eq!(since(&native, "a"), ["PaymentDeclined"]);
     assert!(!native.everything().contains("4000000000000002"));
 }
 
@@ -65,7 +98,7 @@ async fn a_closed_order_is_not_charged() {
     native.append("order", event("OrderRejected", "b"));
     for order in ["a", "b"] {
         charge(&app, order, CARD, 1).await.assert_problem(409, "order-closed");
-        assert_eq!(native.log_of(order).len(), 1);
+        assert_eq!(since(&native, order).len(), 1);
     }
     assert_eq!(app.get("/payments").await.items(), [Json::Null; 0], "nobody sees what never was");
 }
@@ -81,7 +114,7 @@ async fn an_order_that_is_closed_while_it_is_charged_is_not_charged() {
     };
     let (answer, ()) = tokio::join!(charge(&app, "a", CARD, 1), close);
     answer.assert_problem(409, "order-closed");
-    assert_eq!(native.log_of("a"), ["OrderRejected"]);
+    assert_eq!(since(&native, "a"), ["OrderRejected"]);
 }
 
 #[tokio::test]
@@ -104,7 +137,7 @@ async fn a_gateway_without_an_answer_is_502_and_nothing_is_kept() {
         let (native, app) = shop().await;
         native.set_variable("sandbox_fault", fault);
         charge(&app, "a", CARD, 1).await.assert_problem(502, "gateway-unavailable");
-        assert_eq!(native.log(), []);
+        assert_eq!(since(&native, "a"), [""; 0]);
         native.set_variable("sandbox_fault", "none");
         assert_eq!(charge(&app, "a", CARD, 1).await.status, 200);
     }
@@ -119,7 +152,7 @@ async fn a_number_that_is_none_of_a_card_is_refused_and_not_repeated() {
     let body = json!({"order": placed("a", 1), "card_number": 4_111_111_111_111_111_u64});
     let refused = app.post("/internal/charges", body).await;
     assert!(!refused.body.to_string().contains(CARD), "{refused:?}");
-    assert_eq!(native.log(), []);
+    assert_eq!(since(&native, "a"), [""; 0]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use contracts::{
     Event, OutOfStock, PaymentCancelled, PaymentCompleted, ProductModified, ProductRegistered, StockDecreased,
     StockRestored, samples::*,
 };
+use kernel::actor::Actor;
 use kernel::testing::scenario::{Outcome, Scenario};
 use product::{
     Products,
@@ -25,7 +26,7 @@ fn register() -> Command {
 }
 
 fn modify(changes: Changes) -> Command {
-    Command::Modify { product_id: product_id(), changes }
+    Command::Modify { product_id: product_id(), by: Actor::System, changes }
 }
 
 fn restore() -> Command {

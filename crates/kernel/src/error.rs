@@ -25,6 +25,18 @@ pub enum Error {
         /// This build's.
         known: i64,
     },
+    /// The database was last used by a build that this one does not work beside.
+    #[error(
+        "the tables of {name} have version {found}, and this build takes on {oldest} and later: deploy what came between first"
+    )]
+    OlderSchema {
+        /// Whose tables.
+        name: String,
+        /// The database's version.
+        found: i64,
+        /// The oldest one that this build takes on.
+        oldest: i64,
+    },
     /// Something that the migration makes is not there.
     #[error("{0} is missing from the database")]
     Missing(&'static str),

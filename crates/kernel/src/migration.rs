@@ -19,6 +19,9 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
 const OLDEST: &str = "ALTER TABLE schema_version ADD COLUMN oldest INTEGER";
 const MIGRATING: &str = "ALTER TABLE schema_version ADD COLUMN migrating_to INTEGER";
 
+/// The oldest version of tables that are brought to the newest one in place.
+const OLDEST_KNOWN: i64 = 3;
+
 /// Brings the tables of `name` to `version` by running the SQL files, unless they are there already: then, which is at
 /// every start of an instance but the first, they are not even made.
 ///
@@ -44,6 +47,10 @@ pub(crate) async fn migrate<const N: usize>(
     }
     if found >= version {
         return Ok(());
+    }
+    // One that has no version yet is made from the ground up.
+    if (1..OLDEST_KNOWN).contains(&found) {
+        return Err(Error::OlderSchema { name: name.to_owned(), found, oldest: OLDEST_KNOWN });
     }
     let begin = "INSERT INTO schema_version (name, version, oldest, migrating_to) VALUES (?1, 0, 0, ?2) \
         ON CONFLICT (name) DO UPDATE SET migrating_to = excluded.migrating_to WHERE version < excluded.migrating_to";

@@ -19,6 +19,7 @@ use kernel::{
     testing::scenario::FRESH,
 };
 use marketing::Marketing;
+use member::Members;
 use order::{
     Orders,
     domain::{PAYMENT_UNAVAILABLE, Placement},
@@ -86,7 +87,7 @@ macro_rules! contexts {
 
         /// What each context says of itself.
         pub fn contexts() -> Vec<About> {
-            vec![$(About::of::<$context>()),+]
+            vec![$(About::of::<$context>(),)+ About::of::<Members>()]
         }
 
         /// The shop.

@@ -179,7 +179,7 @@ impl From<Error> for Problem {
                 "archived",
                 format!("The log is archived up to event {to}, which has to be read for this. Restore it first."),
             ),
-            Error::NewerSchema { .. } => {
+            Error::NewerSchema { .. } | Error::OlderSchema { .. } => {
                 Self::unavailable("outdated", "This part of the shop is being replaced. Try again.", 5)
             }
             Error::Database(PlatformError::Failed(_)) | Error::Data(_) | Error::Missing(_) => {

@@ -5,6 +5,7 @@ use crate::{
     Context, Kernel,
     call::Keys,
     http::{INTERNAL, Layer, Routes, layer, only_line},
+    identity::Identity,
 };
 use axum::{Router, body::Bytes};
 use http::{HeaderMap, Request, Response};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 /// A context at work in one instance, with its routes.
 pub struct App<C: Context> {
-    native: Arc<Native>,
+    pub native: Arc<Native>,
     pub kernel: Arc<Kernel<C>>,
     /// The routes, the internal ones included.
     pub router: Router,
@@ -88,6 +89,11 @@ impl Reply {
     }
 }
 
+/// The routes of a component that is no context, as Spin would call them.
+pub fn guarded(native: &Arc<Native>, routes: Routes) -> Router {
+    routes.guarded(&Identity::new(native.clone(), Keys::new("test", native.clone())))
+}
+
 /// Calls a route as Spin would. Whoever does not say who they are (`authorization`, which is left out if it is empty) is
 /// [`everybody`], or another context where only contexts may call.
 pub async fn call(
@@ -113,7 +119,7 @@ pub async fn call(
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let mut request = request.body(body.into()).unwrap();
     if !is_said && is_private {
-        request = Keys::new("test", native.clone()).sign(&request).await.unwrap();
+        request = Keys::new("test", native.replica()).sign(&request).await.unwrap();
     }
     let answer = answer(routes.clone(), request).await;
     let (parts, body) = answer.into_parts();

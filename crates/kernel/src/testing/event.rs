@@ -25,6 +25,7 @@ pub fn event_with(event_type: &str, order_id: &str, data: Json) -> Event {
         "amount": 24_000, "address": "1 Sejong-daero, Seoul", "card": "**** 1111", "card_owner": "Kim Mina",
         "approval_number": "a-1", "reason": "because", "event_type": "PaymentCompleted", "message": "Hello.",
         "recipient": {"kind": "member", "id": "member-1"}, "context": "product", "sequence": 1,
+        "courier_id": "courier-1", "roles": ["member"], "sessions": [], "kid": "key-1", "public_key": "a-key",
     });
     all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
     EventType::find(EventType::ALL, event_type).unwrap().read(1, &all.to_string()).unwrap()

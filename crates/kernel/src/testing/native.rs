@@ -190,7 +190,8 @@ impl Native {
     /// The steps of all statements that ran so far that read a whole table or sort. Tables of one row, the statement's
     /// own parameters, what a subquery found, and what a migration does once do not count.
     pub fn scans(&self) -> Vec<(String, String)> {
-        const SMALL: [&str; 11] = [
+        const SMALL: [&str; 12] = [
+            "shop_key",
             "consumer",
             "SCAN reader",
             "SCAN live",

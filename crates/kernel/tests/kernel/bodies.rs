@@ -1,16 +1,12 @@
 //! Bodies that take their time.
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    routing::post,
-};
+use axum::body::{Body, Bytes};
 use futures::{Stream, StreamExt, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use kernel::{
-    http::{Answer, Layer, app},
-    testing::Native,
+    http::{Access, Answer, Layer, Routes},
+    testing::{Native, guarded},
 };
 use serde_json::Value as Json;
 use std::{convert::Infallible, time::Duration};
@@ -26,7 +22,8 @@ fn dribbling(bytes: usize, pause: Duration) -> impl Stream<Item = Result<Bytes, 
 
 /// Status and body of the answer, and when it came.
 async fn answer(body: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static) -> (StatusCode, Json, Duration) {
-    let routes = app(Router::new().route("/", post(async |body: Bytes| Answer::ok(body.len()))));
+    let routes = Routes::new().post("/", Access::Everybody, async |body: Bytes| Answer::ok(body.len()));
+    let routes = guarded(&Native::new(), routes.with_state(()));
     let request = Request::post("/").body(Body::from_stream(body)).unwrap();
     let began = Instant::now();
     let answer = Layer::of("test", Native::new()).await.serve(routes, request).await;

@@ -335,7 +335,7 @@ async fn an_older_build_does_not_step_over_what_only_a_newer_one_knows() {
     assert_eq!(tally::taken(&kernel, "b").await, 1);
     tally::place(&kernel, "c").await.unwrap();
     // Nor can a unit that was decided before the newer build came.
-    let jump = "INSERT INTO tally_commit_v3 (unit, from_position, to_position) VALUES (0, ?1, 4) RETURNING unit";
+    let jump = "INSERT INTO tally_commit_v4 (unit, from_position, to_position) VALUES (0, ?1, 4) RETURNING unit";
     assert_eq!(native.sql(jump, vec![(newer - 1).into()]).len(), 0);
 }
 

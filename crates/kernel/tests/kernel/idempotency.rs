@@ -12,7 +12,7 @@ async fn create(
     subject: &str,
     earlier: Option<&str>,
 ) -> Result<String, Failure<tally::Refusal>> {
-    let attempt = Attempt::new("key", &json!({"body": body}), subject).unwrap();
+    let attempt = Attempt::new(&Trace::own(), "key", &json!({"body": body}), subject).unwrap();
     let attempt = attempt.instead_of(earlier.map(str::to_owned));
     match kernel.create(Command::Place(OrderId::new(subject)), &Trace::own(), Some(&attempt)).await? {
         Created::Now(_) => Ok(subject.to_owned()),

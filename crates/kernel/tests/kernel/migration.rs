@@ -68,15 +68,15 @@ async fn a_version_works_beside_the_next_one_and_refuses_those_after_it() {
         let sql = "UPDATE schema_version SET version = ?1, oldest = ?1 - 1 WHERE name = 'tally'";
         native.sql(sql, vec![version.into()]);
     };
-    newer(4);
+    newer(5);
     let beside = tally::open(&native).await;
     tally::place(&beside, "a").await.unwrap();
-    newer(5);
+    newer(6);
     let refused = Kernel::<Tallies>::open(native.clone()).await.err().unwrap();
-    assert!(matches!(refused, Error::NewerSchema { found: 5, known: 3, .. }));
+    assert!(matches!(refused, Error::NewerSchema { found: 6, known: 4, .. }));
     assert_eq!(
         refused.to_string(),
-        "the tables of tally have version 5, but this build knows only 3: deploy the newer build again"
+        "the tables of tally have version 6, but this build knows only 4: deploy the newer build again"
     );
     native.sql("UPDATE schema_version SET version = 9, oldest = 8 WHERE name = 'log'", vec![]);
     assert!(matches!(Log::open(native.clone()).await.err(), Some(Error::NewerSchema { name, .. }) if name == "log"));
@@ -108,24 +108,24 @@ async fn two_versions_work_side_by_side_while_one_replaces_the_other() {
     // An instance of the old version that starts only now still works; one before that would not.
     let late = tally::open(&native.replica()).await;
     assert!(matches!(tally::place(&late, "c").await, Err(Failure::Refused(tally::Refusal::Exists))));
-    assert_eq!(native.integer("SELECT version * 10 + oldest FROM schema_version WHERE name = 'tally'"), 43);
+    assert_eq!(native.integer("SELECT version * 10 + oldest FROM schema_version WHERE name = 'tally'"), 54);
 }
 
 #[tokio::test]
 async fn views_of_the_version_before_stay_and_those_before_that_go() {
     let native = Native::new();
     tally::open(&native).await;
-    for version in 0..3 {
+    for version in 0..4 {
         native.sql(&format!("CREATE VIEW tally_commit_v{version} AS SELECT 1"), vec![]);
     }
     for somebody_else in ["tallying_v0", "tally_rebuild_commit_v0"] {
         native.sql(&format!("CREATE VIEW {somebody_else} AS SELECT 1"), vec![]);
     }
-    native.sql("UPDATE schema_version SET version = 2", vec![]);
+    native.sql("UPDATE schema_version SET version = 3", vec![]);
     tally::open(&native).await;
     let views = native.sql("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name", vec![]);
     let views: Vec<_> = views.iter().filter_map(|row| row[0].text()).collect();
-    assert_eq!(views, ["tally_commit_v2", "tally_commit_v3", "tally_rebuild_commit_v0", "tallying_v0"]);
+    assert_eq!(views, ["tally_commit_v3", "tally_commit_v4", "tally_rebuild_commit_v0", "tallying_v0"]);
 }
 
 #[tokio::test]

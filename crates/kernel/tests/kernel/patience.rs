@@ -72,10 +72,10 @@ async fn who_always_loses_is_told_to_come_back() {
     native.append("product", event("StockDecreased", "a"));
     // As if somebody always moved the cursor between reading and committing.
     native.sql(
-        "CREATE TRIGGER always_faster INSTEAD OF INSERT ON tally_commit_v3 BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER always_faster INSTEAD OF INSERT ON tally_commit_v4 BEGIN SELECT RAISE(IGNORE); END",
         vec![],
     );
-    native.sql("DROP TRIGGER tally_commit_v3_unit", vec![]);
+    native.sql("DROP TRIGGER tally_commit_v4_unit", vec![]);
     assert!(matches!(kernel.catch_up().await, Err(Error::Contended)));
     native.sql("DROP TRIGGER always_faster", vec![]);
 }

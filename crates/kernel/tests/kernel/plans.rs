@@ -8,7 +8,7 @@ async fn no_statement_of_the_kernel_reads_a_whole_table_or_sorts() {
     let native = Native::new();
     let kernel = tally::open(&native).await;
     native.append("product", event("OutOfStock", "a"));
-    let attempt = kernel::Attempt::new("key", &"body", "b").unwrap();
+    let attempt = kernel::Attempt::new(&kernel::Trace::own(), "key", &"body", "b").unwrap();
     let command = tally::Command::Place(contracts::ids::OrderId::new("b"));
     for _ in 0..2 {
         kernel.create(command.clone(), &kernel::Trace::own(), Some(&attempt)).await.unwrap();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Inserts these units in one statement and returns which of them were committed.
 fn commit(native: &Native, units: Json) -> Vec<i64> {
-    let sql = "INSERT INTO tally_commit_v3 SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
+    let sql = "INSERT INTO tally_commit_v4 SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
         value ->> 'to_position', value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', \
         value -> 'events' FROM json_each(?) RETURNING unit";
     let rows = native.sql(sql, vec![units.to_string().into()]);
@@ -111,7 +111,7 @@ async fn units_of_independent_commands_are_skipped_one_by_one() {
 async fn a_constraint_of_the_tables_undoes_the_whole_statement() {
     let (native, kernel) = world().await;
     let units = json!([{"rows": row("a", 1, 1), "events": appended("a")}, {"rows": row("b", 1, 1_000)}]);
-    let sql = "INSERT INTO tally_commit_v3 (unit, rows, events) SELECT key, value -> 'rows', value -> 'events' \
+    let sql = "INSERT INTO tally_commit_v4 (unit, rows, events) SELECT key, value -> 'rows', value -> 'events' \
         FROM json_each(?) RETURNING unit";
     let refused = kernel.query(sql, vec![units.to_string().into()]).await;
     assert!(matches!(refused, Err(Error::Database(PlatformError::Failed(_)))), "{refused:?}");

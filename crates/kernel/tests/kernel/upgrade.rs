@@ -1,19 +1,17 @@
-//! From schema version 2, as it was released, to the one of now: nothing is lost, and both work side by side.
+//! From schema version 3, as it was released, to the one of now: nothing is lost, and both work side by side.
 
 use crate::tally::{self, Tallies, Tally};
 use contracts::ids::OrderId;
 use kernel::{
-    Kernel,
-    platform::Value,
+    Error, Kernel, Log,
     testing::{Native, event},
 };
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-const RELEASED: [&str; 3] =
-    [include_str!("released_2/log.sql"), include_str!("released_2/tally.sql"), include_str!("released_2/context.sql")];
+const RELEASED: [&str; 2] = [include_str!("released_3/log.sql"), include_str!("released_3/context.sql")];
 
-/// A database as version 2 made it.
+/// A database as version 3 made it.
 fn released() -> Arc<Native> {
     let native = Native::new();
     native.sql(
@@ -22,8 +20,9 @@ fn released() -> Arc<Native> {
         vec![],
     );
     for file in RELEASED {
-        let file = file.replace("{context}", "tally").replace("{version}", "2");
+        let file = file.replace("{context}", "tally").replace("{version}", "3").replace("{name}", "tally");
         let file = file.replace("{watched}", "'StockDecreased', 'OutOfStock', 'OrderPlaced', 'OrderCancelled'");
+        let file = file.replace("{consumes}", "[\"OutOfStock\",\"StockDecreased\"]");
         let mut statement = String::new();
         for line in file.lines().filter(|line| !line.starts_with("--") && !line.is_empty()) {
             statement.push_str(line);
@@ -34,134 +33,73 @@ fn released() -> Arc<Native> {
             }
         }
     }
-    native.sql("INSERT INTO schema_version VALUES ('log', 2, 1, NULL), ('tally', 2, 1, NULL)", vec![]);
+    native.sql("INSERT INTO schema_version VALUES ('log', 3, 2, NULL), ('tally', 3, 2, NULL)", vec![]);
     native
 }
 
-/// What an instance of version 2 does about the next event that it has not read: it counts it, as a unit of its batch.
-fn old_build_reads(native: &Native, batch: &str, follows: bool, from: i64) -> bool {
-    let next = native
-        .sql("SELECT seq, subject FROM event WHERE seq > ? AND type = 'StockDecreased' LIMIT 1", vec![from.into()]);
-    let [Value::Integer(seq), Value::Text(id)] = next[0].as_slice() else { panic!("{next:?}") };
-    let row = native.sql("SELECT version, taken FROM tally_tally WHERE order_id = ?", vec![id.as_str().into()]);
-    let (version, taken) = row.first().map_or((0, 0), |row| (row[0].integer().unwrap(), row[1].integer().unwrap()));
-    let unit = json!([{"from_position": from, "to_position": seq, "batch": batch, "follows": follows, "rows": [{"kind": "tally", "id": id,
-        "version": version + 1, "row": {"order_id": id, "taken": taken + 1, "closed": false}}]}]);
-    old_commit(native, &unit) == 1
+fn old_commit(native: &Native, unit: &Json) -> bool {
+    let sql = "INSERT INTO tally_commit_v3 SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
+        value ->> 'to_position', value ->> 'conflicts', value -> 'keys', value -> 'letters', value -> 'rows', \
+        value -> 'events' FROM json_each(?) RETURNING unit";
+    !native.sql(sql, vec![json!([unit]).to_string().into()]).is_empty()
 }
 
-fn old_commit(native: &Native, units: &Json) -> usize {
-    let sql = "INSERT INTO tally_commit_v2 SELECT key, value ->> 'subject', value ->> 'seen', value ->> 'from_position', \
-        value ->> 'to_position', value ->> 'batch', value ->> 'follows', value ->> 'conflicts', value -> 'keys', \
-        value -> 'letters', value -> 'rows', value -> 'events' FROM json_each(?) RETURNING unit";
-    native.sql(sql, vec![units.to_string().into()]).len()
+/// Appends an event as version 3 does, which does not say who did it.
+fn old_append(native: &Native, order: &str) -> bool {
+    let event = json!({"events": [{"id": uuid::Uuid::now_v7(), "source": "/mealkit/product", "type": "StockDecreased",
+        "version": 1, "subject": order, "time": "now", "correlation_id": order, "causation_id": "c", "traceparent": "t",
+        "data": {"order_id": order, "product_id": "kit-1", "quantity": 2, "stock": 8}}]});
+    old_commit(native, &event)
 }
 
-/// Where version 2 stands, what it has counted, and the same of the version of now.
-fn both(native: &Native) -> [(i64, i64); 2] {
-    let of = |sql: &str| native.integer(sql);
-    [
-        (
-            of("SELECT position FROM tally_cursor"),
-            of("SELECT coalesce(sum(taken * 1000 + version), 0) FROM tally_tally"),
-        ),
-        (
-            of("SELECT position FROM consumer WHERE name = 'tally'"),
-            of("SELECT coalesce(sum((row ->> 'taken') * 1000 + version), 0) FROM tally_row"),
-        ),
-    ]
-}
-
-async fn upgraded(native: &Arc<Native>) -> Arc<Kernel<Tallies>> {
-    tally::open(&native.replica()).await
+/// What an instance of version 3 does about the next event that it has not read: it counts it.
+fn old_build_reads(native: &Native, order: &str, from: i64) -> bool {
+    let version = "SELECT coalesce((SELECT version FROM tally_row WHERE id = ?), 0)";
+    let was = native.sql(version, vec![order.into()])[0][0].integer().unwrap();
+    let taken = "SELECT coalesce((SELECT row ->> 'taken' FROM tally_row WHERE id = ?), 0)";
+    let taken = native.sql(taken, vec![order.into()])[0][0].integer().unwrap();
+    let row = json!({"order_id": order, "taken": taken + 1, "closed": false});
+    let row = json!({"kind": "tally", "id": order, "was": was, "version": was + 1, "row": row});
+    old_commit(native, &json!({"from_position": from, "to_position": from + 1, "rows": [row]}))
 }
 
 #[tokio::test]
 async fn what_was_there_is_there_and_is_read_on_from_where_it_was() {
     let native = released();
-    for order in ["a", "b", "a"] {
-        old_append(&native, order);
-    }
-    assert!(old_build_reads(&native, "one", false, 0) && old_build_reads(&native, "one", true, 1));
-    let kernel = upgraded(&native).await;
-    assert_eq!(both(&native)[0], both(&native)[1]);
-    assert_eq!((tally::taken(&kernel, "a").await, tally::taken(&kernel, "b").await), (2, 1));
+    assert!(old_append(&native, "a") && old_append(&native, "a"));
+    assert!(old_build_reads(&native, "a", 0));
+    let kernel = Kernel::<Tallies>::open(native.replica()).await.unwrap();
     kernel.catch_up().await.unwrap();
+    assert_eq!(tally::taken(&kernel, "a").await, 2);
     assert_eq!(kernel.find::<Tally>(&OrderId::new("a")).await.unwrap().unwrap().version, 2);
-    assert_eq!(native.integer("SELECT min(version) FROM event"), 1, "old events have the first version");
-}
-
-/// Appends an event as version 2 does.
-fn old_append(native: &Native, order: &str) {
-    let event = json!([{"events": [{"id": uuid::Uuid::now_v7(), "source": "/mealkit/product", "type": "StockDecreased",
-        "subject": order, "time": "now", "correlation_id": order, "causation_id": "c", "traceparent": "t",
-        "data": {"order_id": order, "product_id": "kit-1", "quantity": 2, "stock": 8}}]}]);
-    assert_eq!(old_commit(native, &event), 1);
+    let log = Log::open(native.clone()).await.unwrap().events(0, None, 10).await.unwrap();
+    assert!(log.iter().all(|entry| entry.auth.kind == "unknown" && entry.auth.id.is_none()), "nobody said who");
 }
 
 #[tokio::test]
 async fn both_versions_take_each_event_once() {
     let native = released();
-    old_append(&native, "a");
-    assert!(old_build_reads(&native, "one", false, 0));
-    let kernel = upgraded(&native).await;
-    for round in 0..20 {
-        old_append(&native, "a");
-        let stands = both(&native)[0].0;
+    let kernel = Kernel::<Tallies>::open(native.replica()).await.unwrap();
+    for round in 0..20_i64 {
         if round % 2 == 0 {
-            assert!(old_build_reads(&native, "next", false, stands));
+            assert!(old_append(&native, "a"));
+        } else {
+            native.append("product", event("StockDecreased", "a"));
         }
-        kernel.catch_up().await.unwrap();
-        assert!(!old_build_reads(&native, "late", false, stands), "it has been read");
-        assert_eq!(both(&native)[0], both(&native)[1], "round {round}");
-    }
-    assert_eq!(tally::taken(&kernel, "a").await, 21);
-}
-
-#[tokio::test]
-async fn a_batch_of_version_2_does_not_go_on_where_the_new_one_has_been() {
-    let native = released();
-    for _ in 0..3 {
-        old_append(&native, "a");
-    }
-    let kernel = upgraded(&native).await;
-    kernel.catch_up().await.unwrap();
-    native.append("product", event("StockDecreased", "a"));
-    assert!(!old_build_reads(&native, "one", true, 3), "its own units before this one were skipped");
-    assert!(old_build_reads(&native, "one", false, 3));
-}
-
-#[tokio::test]
-async fn what_is_decided_here_is_seen_there() {
-    let native = released();
-    let kernel = upgraded(&native).await;
-    tally::place(&kernel, "a").await.unwrap();
-    assert_eq!(native.integer("SELECT count(*) FROM tally_tally WHERE order_id = 'a' AND version = 1"), 1);
-    tally::close(&kernel, "a").await.unwrap();
-    assert_eq!(native.integer("SELECT version FROM tally_tally WHERE order_id = 'a' AND closed"), 2);
-    // Version 2 decides on it, and the version of now on that.
-    let unit = json!([{"subject": "a", "seen": 2, "rows": [{"kind": "tally", "id": "a", "version": 3,
-        "row": {"order_id": "a", "taken": 7, "closed": true}}]}]);
-    assert_eq!(old_commit(&native, &unit), 1);
-    assert_eq!(tally::taken(&kernel, "a").await, 7);
-    assert_eq!(both(&native)[0], both(&native)[1]);
-}
-
-#[tokio::test]
-async fn an_upgrade_that_broke_off_is_brought_to_its_end() {
-    for n in 1..60 {
-        let native = released();
-        old_append(&native, "a");
-        assert!(old_build_reads(&native, "one", false, 0));
-        let replica = native.replica();
-        replica.fail_nth(n, "upgrade", "disk I/O error");
-        let first = Kernel::<Tallies>::open(replica).await;
-        let kernel = upgraded(&native).await;
-        assert_eq!(tally::taken(&kernel, "a").await, 1);
-        assert_eq!(both(&native)[0], both(&native)[1]);
-        if first.is_ok() {
-            return;
+        if round % 3 == 0 {
+            assert!(old_build_reads(&native, "a", round));
+        } else {
+            kernel.catch_up().await.unwrap();
         }
+        assert!(!old_build_reads(&native, "a", round), "it has been read");
+        assert_eq!(tally::taken(&kernel, "a").await, u32::try_from(round + 1).unwrap());
     }
-    panic!("there are not so many statements in an upgrade");
+}
+
+#[tokio::test]
+async fn what_is_older_than_that_is_refused_by_name() {
+    let native = released();
+    native.sql("UPDATE schema_version SET version = 2, oldest = 1 WHERE name = 'tally'", vec![]);
+    let refused = Kernel::<Tallies>::open(native).await.err().unwrap();
+    assert!(matches!(&refused, Error::OlderSchema { name, found: 2, oldest: 3 } if name == "tally"), "{refused}");
 }

@@ -1,5 +1,5 @@
 -- The log: the shop's single topic. Every context appends to it, every consumer reads it in the order of `seq`.
--- It is the only table that contexts share.
+-- It is what contexts share, and all that they share.
 
 CREATE TABLE IF NOT EXISTS event (
     -- SQLite has one writer at a time, so `seq` is the order of the commits, and what is read up to `seq` is complete.
@@ -16,6 +16,9 @@ CREATE TABLE IF NOT EXISTS event (
     traceparent    TEXT NOT NULL,
     data           TEXT NOT NULL CHECK (json_valid(data))
 ) STRICT;
+
+-- Which version of its type the data has the form of: what was written stays as it was written.
+ALTER TABLE event ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 
 -- For the condition ("is there an event about this order that the decision has not seen?") and for `/events?order_id=`.
 CREATE INDEX IF NOT EXISTS event_subject ON event (subject, seq);
@@ -38,3 +41,16 @@ CREATE TRIGGER IF NOT EXISTS event_is_kept BEFORE DELETE ON event
     WHEN OLD.seq > (SELECT archived_to FROM log_archive) BEGIN
     SELECT RAISE(ABORT, 'only what is archived is deleted');
 END;
+
+-- Who reads the log, and how far each has come: its cursor, which moves only together with the effects of what was read.
+CREATE TABLE IF NOT EXISTS consumer (
+    name      TEXT PRIMARY KEY,
+    position  INTEGER NOT NULL,
+    -- The types of the events that its newest build acts on: a JSON array. An older build stops before what it does not know.
+    consumes  TEXT NOT NULL,
+    -- How often one of its units of work lost its race and was decided again: a figure for operators.
+    conflicts INTEGER NOT NULL DEFAULT 0,
+    -- Its own bell: up to which event it was rung for, and when that was last done (Unix time, ms).
+    rung_to   INTEGER NOT NULL DEFAULT 0,
+    rung_at   INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;

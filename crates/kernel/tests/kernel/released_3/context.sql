@@ -1,33 +1,32 @@
--- What every context has: a cursor, its idempotency keys, its dead letters, and its unit of work.
--- The kernel runs this file once for each context, with {context} replaced by its name, {version} by the version of its
--- schema, and {watched} by the types of the events that it consumes or appends.
+-- What every context has: its rows, its idempotency keys, its dead letters, and its unit of work.
+-- The kernel runs this file once for each context, with {context} replaced by its name in SQL, {name} by its name, {version}
+-- by the version of its schema, {consumes} by the types of the events that it reads, as a JSON array, and {watched} by
+-- those that it reads or appends, as a list.
 --
--- The context's own file brings `{context}_row_v{version}`: a view (kind, id, version, row) of its tables with `row` as
--- JSON, and an INSTEAD OF trigger that writes such a row back. It is how rows are loaded, compared and stored.
---
--- Tables stay and grow; views and triggers belong to a version, so that two versions of a context can work side by side
+-- Tables stay and grow; the unit of work belongs to a version, so that two versions of a context can work side by side
 -- while one replaces the other (docs/zero-downtime.md).
 
--- How far the context has read the log. It moves only together with the effects of what was read.
-CREATE TABLE IF NOT EXISTS {context}_cursor (
-    one      INTEGER PRIMARY KEY CHECK (one = 1),
-    position INTEGER NOT NULL
-) STRICT;
+-- The newest build says what it acts on. (One that is slow to say so does not speak for a newer one.)
+INSERT INTO consumer (name, position, consumes) VALUES ('{name}', 0, '{consumes}')
+    ON CONFLICT (name) DO UPDATE SET consumes = excluded.consumes
+    WHERE {version} >= (SELECT version FROM schema_version WHERE name = '{context}');
 
-INSERT INTO {context}_cursor (one, position) VALUES (1, 0) ON CONFLICT DO NOTHING;
+-- Its state, as what it is: entities in JSON. `version` counts an entity's changes.
+-- The context's own file brings the indexes by which lists are read, and the checks that are the last line of defence.
+CREATE TABLE IF NOT EXISTS {context}_row (
+    id      TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    row     TEXT NOT NULL CHECK (json_valid(row)),
+    PRIMARY KEY (id, kind)
+) STRICT, WITHOUT ROWID;
 
--- The batch of units that moved it last: whoever comes second may not go on where another batch has left off.
-ALTER TABLE {context}_cursor ADD COLUMN batch TEXT;
-
--- How often a unit of work lost its race and was decided again: a figure for operators.
-ALTER TABLE {context}_cursor ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
-
--- Which POST made what. `request` is the body as understood, so that the same key with another body is noticed;
--- `answer` is what was answered, once it was.
+-- Which POST made what. `request` is the body as understood, so that the same key with another body is noticed.
 CREATE TABLE IF NOT EXISTS {context}_idempotency (
     key     TEXT PRIMARY KEY,
     request TEXT NOT NULL,
     subject TEXT NOT NULL,
+    -- Kept by versions before 3; now the answer is told again from the log.
     answer  TEXT
 ) STRICT, WITHOUT ROWID;
 
@@ -58,16 +57,15 @@ CREATE INDEX IF NOT EXISTS {context}_dead_letter_due ON {context}_dead_letter (d
 -- The unit of work: one row inserted here is checked, and then all of it happens or nothing.
 --   unit         which of the statement's units it is; RETURNING it tells the caller that it was committed
 --   subject, seen                a command's condition: the order, and the last event that the decision knew of
---   from_position, to_position   a policy's cursor: where it expects to stand, and where it will stand
---   batch, follows   the units that were decided on top of each other; whether this one follows another of them
+--   from_position, to_position   a batch of events that was read: where the context expects to stand, and where it will stand
 --   conflicts    how often it was tried before
 --   keys         [{key, request, subject, replaces}]: the idempotency key that the command came with
 --   letters      [{seq, version, subject, type, status, tries, error, reason, due_at, at}]: dead letters as they are now
---   rows         [{kind, id, version, row}]: the new rows; `version` is one more than the one that was decided on
+--   rows         [{kind, id, was, version, row}]: the new rows, and the version that was decided on (0: there was none)
 --   events       what happened
 CREATE VIEW IF NOT EXISTS {context}_commit_v{version}
-    (unit, subject, seen, from_position, to_position, batch, follows, conflicts, keys, letters, rows, events) AS
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE 0;
+    (unit, subject, seen, from_position, to_position, conflicts, keys, letters, rows, events) AS
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE 0;
 
 CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT ON {context}_commit_v{version} BEGIN
     -- The condition: no event about the subject that the decision has not seen.
@@ -78,13 +76,18 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
     SELECT RAISE(IGNORE) FROM {context}_dead_letter
         WHERE subject = NEW.subject AND status IN ('retrying', 'dead', 'waiting') LIMIT 1;
 
-    -- The cursor: another instance was faster, or the unit before this one was skipped.
-    SELECT RAISE(IGNORE) FROM {context}_cursor
-        WHERE position <> NEW.from_position OR NEW.follows AND batch IS NOT NEW.batch;
+    -- The cursor: another instance was faster.
+    SELECT RAISE(IGNORE) FROM consumer WHERE name = '{name}' AND position <> NEW.from_position;
+
+    -- Nor does it move over an event that a newer build would act on and this one does not know.
+    SELECT RAISE(IGNORE) FROM consumer JOIN event
+        ON seq > NEW.from_position AND seq <= NEW.to_position AND type IN (SELECT value FROM json_each(consumes))
+        WHERE name = '{name}' AND consumes <> '{consumes}'
+            AND type NOT IN (SELECT value FROM json_each('{consumes}')) LIMIT 1;
 
     -- The rows: each has still the version that was decided on.
     SELECT RAISE(IGNORE) FROM json_each(NEW.rows) AS new
-        WHERE new.value ->> 'version' <> 1 + coalesce((SELECT version FROM {context}_row_v{version}
+        WHERE new.value ->> 'was' <> coalesce((SELECT version FROM {context}_row
             WHERE id = new.value ->> 'id' AND kind = new.value ->> 'kind'), 0)
         LIMIT 1;
 
@@ -102,10 +105,9 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
         JOIN {context}_idempotency AS old ON old.key = new.value ->> 'key'
         WHERE old.subject IS NOT new.value ->> 'replaces' LIMIT 1;
 
-    UPDATE {context}_cursor
-        SET position = coalesce(NEW.to_position, position), batch = iif(NEW.to_position IS NULL, batch, NEW.batch),
-            conflicts = conflicts + coalesce(NEW.conflicts, 0)
-        WHERE NEW.to_position IS NOT NULL OR NEW.conflicts > 0;
+    UPDATE consumer
+        SET position = coalesce(NEW.to_position, position), conflicts = conflicts + coalesce(NEW.conflicts, 0)
+        WHERE name = '{name}' AND (NEW.to_position IS NOT NULL OR NEW.conflicts > 0);
 
     INSERT OR REPLACE INTO {context}_idempotency (key, request, subject)
         SELECT value ->> 'key', value ->> 'request', value ->> 'subject' FROM json_each(NEW.keys);
@@ -127,11 +129,13 @@ CREATE TRIGGER IF NOT EXISTS {context}_commit_v{version}_unit INSTEAD OF INSERT 
                 WHERE subject = closed.value ->> 'subject' AND status IN ('retrying', 'dead', 'waiting'))
             FROM json_each(NEW.letters) AS closed WHERE closed.value ->> 'status' IN ('resolved', 'discarded'));
 
-    INSERT INTO {context}_row_v{version} (kind, id, version, row)
-        SELECT value ->> 'kind', value ->> 'id', value ->> 'version', value -> 'row' FROM json_each(NEW.rows);
+    INSERT INTO {context}_row (id, kind, version, row)
+        SELECT value ->> 'id', value ->> 'kind', value ->> 'version', value -> 'row' FROM json_each(NEW.rows) WHERE true
+        ON CONFLICT (id, kind) DO UPDATE SET version = excluded.version, row = excluded.row;
 
-    INSERT INTO event (id, source, type, subject, time, correlation_id, causation_id, traceparent, data)
-        SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'subject', value ->> 'time',
-               value ->> 'correlation_id', value ->> 'causation_id', value ->> 'traceparent', value -> 'data'
+    INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, traceparent, data)
+        SELECT value ->> 'id', value ->> 'source', value ->> 'type', value ->> 'version', value ->> 'subject',
+               value ->> 'time', value ->> 'correlation_id', value ->> 'causation_id', value ->> 'traceparent',
+               value -> 'data'
         FROM json_each(NEW.events);
 END;
