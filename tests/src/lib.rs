@@ -10,6 +10,7 @@
 //! | `MEALKIT_NO_REDIS` | set: tests that need a Redis are skipped |
 //! | `MEALKIT_LIBSQL_URL` | a libSQL server with an empty database: the shops that tests share have their tables there |
 //! | `MEALKIT_SEED` | the seed of whatever is at random; each such test prints its own |
+//! | `MEALKIT_SIGNING_KEY` | the `signing_key` of that app, by which the tests make their tokens |
 //! | `MEALKIT_URL` | an app that somebody else started: tests that need nothing but HTTP run against it |
 //!
 //! A test is a function of a running [`Shop`] that it shares with others ([`shared!`]), or of a [`Mode`] in which it

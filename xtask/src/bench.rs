@@ -19,6 +19,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use token::Role;
+
 use crate::{
     app::{App, Launch},
     build,
@@ -26,6 +28,7 @@ use crate::{
     client::{Client, get, post, post_nothing},
     console::{print, say, short},
     load::{Calls, Measured, load},
+    people::{self, Mint, by},
     process::Ending,
     project::Project,
     redis::{Redis, free_port},
@@ -35,6 +38,7 @@ use crate::{
 const KITS: usize = 16;
 /// So many pages are looked at, one after the other.
 const PAGES: usize = 100;
+const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
 const MEMBER: &str = "bench";
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long the shop may take to work off what is left after the load.
@@ -201,11 +205,12 @@ impl Bench {
     ) -> Result<(Series, Series, Vec<WorkedOff>, String)> {
         let over_redis =
             self.bell.unwrap_or(if Redis::is_installed() { Wire::Redis } else { Wire::Http }) == Wire::Redis;
+        let key = ("signing_key".to_owned(), KEY.to_owned());
         let (manifest, variables, redis) = if over_redis {
             let redis = Redis::start().await?;
-            (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone())], Some(redis))
+            (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone()), key], Some(redis))
         } else {
-            (project.write_http_manifest()?, Vec::new(), None)
+            (project.write_http_manifest()?, vec![key], None)
         };
         let bells = if redis.is_some() { "over Redis" } else { "by service chaining" };
         let cores = available_parallelism()?;
@@ -213,23 +218,25 @@ impl Bench {
         let mut shop = ground.start("shop", "/products", manifest, variables).await?;
         let address = shop.address;
 
-        let order = orders(address).await?;
+        people::wake(address).await?;
+        let mint = Mint::of(KEY)?;
+        let order = orders(address, &mint).await?;
         load(address, 4, WARM_UP, &order).await?;
-        let mut before = work_off(address).await?;
+        let mut before = work_off(address, &mint).await?;
         let mut series = Series { name: "POST /orders", measured: Vec::new() };
         let mut worked_off = Vec::new();
         for clients in self.clients.iter().copied() {
             let begun = shop.effort().await?;
             let measured = self.load(series.name, address, clients, &order).await?;
             let start = Instant::now();
-            let head = work_off(address).await?;
+            let head = work_off(address, &mint).await?;
             let (orders, load, lag) = (measured.successes(), measured.time, start.elapsed());
             let effort = shop.effort().await?.since(begun);
             worked_off.push(WorkedOff { orders, events: head - before, load, lag, effort });
             before = head;
             series.measured.push((clients, measured));
         }
-        let page = pages(address).await?;
+        let page = pages(address, &mint).await?;
         let pages = self.series("GET /mypages/{id}", address, || page.clone()).await?;
         let memory = memory_of(&shop.app);
         shop.app.process.stop(END).await;
@@ -298,7 +305,17 @@ impl Ground {
         let state = self.directory.path().join(name);
         let program = self.host.clone();
         let (output, metrics_at) = (Some(output), Some(metrics));
-        let launch = Launch { program, manifest, listen, state, variables, metrics: metrics_at, logs: false, output };
+        let launch = Launch {
+            program,
+            manifest,
+            listen,
+            state,
+            variables,
+            secrets: vec![],
+            metrics: metrics_at,
+            logs: false,
+            output,
+        };
         let mut app = launch.start()?;
         let answers = app.answers(path).await;
         answers.with_context(|| format!("it printed:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
@@ -336,16 +353,18 @@ fn metric(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Orders of a few kits, whose stock does not run out.
-async fn orders(address: SocketAddr) -> Result<Calls> {
+async fn orders(address: SocketAddr, mint: &Mint) -> Result<Calls> {
+    let seller = mint.authorization("bench", &[Role::Seller], None)?;
+    let member = mint.authorization(MEMBER, &[Role::Member], None)?;
     let mut client = Client::connect(address).await?;
     let mut kits = Vec::new();
     for number in 0..KITS {
         let kit = json!({"seller_id": "bench", "name": format!("Kit {number}"), "price": 15_900, "stock": 1_000_000});
-        kits.push(id_in(&client.send(post("/products", &kit)?).await?.json()?, "id")?);
+        kits.push(id_in(&client.send(by(post("/products", &kit)?, &seller)).await?.json()?, "id")?);
     }
     let orders: Vec<_> = kits.iter().map(|kit| order_of(kit)).collect();
     let next = AtomicUsize::new(0);
-    Ok(Arc::new(move || post("/orders", round_robin(&orders, &next)?)))
+    Ok(Arc::new(move || Ok(by(post("/orders", round_robin(&orders, &next)?)?, &member))))
 }
 
 fn order_of(product_id: &str) -> Value {
@@ -356,14 +375,15 @@ fn order_of(product_id: &str) -> Value {
 }
 
 /// Looks at the pages of some orders.
-async fn pages(address: SocketAddr) -> Result<Calls> {
+async fn pages(address: SocketAddr, mint: &Mint) -> Result<Calls> {
+    let member = mint.authorization(MEMBER, &[Role::Member], None)?;
     let list = get(&format!("/mypages?member_id={MEMBER}&limit={PAGES}"))?;
-    let list = Client::connect(address).await?.send(list).await?.json()?;
+    let list = Client::connect(address).await?.send(by(list, &member)).await?.json()?;
     let items = list.get("items").and_then(Value::as_array).context("GET /mypages has no items")?;
     let paths = items.iter().map(|page| Ok(format!("/mypages/{}", id_in(page, "order_id")?)));
     let paths = paths.collect::<Result<Vec<_>>>()?;
     let next = AtomicUsize::new(0);
-    Ok(Arc::new(move || get(round_robin(&paths, &next)?)))
+    Ok(Arc::new(move || Ok(by(get(round_robin(&paths, &next)?)?, &member))))
 }
 
 fn round_robin<'a, T>(all: &'a [T], next: &AtomicUsize) -> Result<&'a T> {
@@ -377,11 +397,12 @@ fn id_in(object: &Value, name: &str) -> Result<String> {
 }
 
 /// Waits until every context stands at the end of the log, and says where that is.
-async fn work_off(address: SocketAddr) -> Result<i64> {
+async fn work_off(address: SocketAddr, mint: &Mint) -> Result<i64> {
+    let service = mint.authorization("bench", &[], Some("catch-up"))?;
     let mut client = Client::connect(address).await?;
     let start = Instant::now();
     loop {
-        let answer = client.send(post_nothing("/catch-up")?).await?;
+        let answer = client.send(by(post_nothing("/catch-up")?, &service)).await?;
         if answer.status.is_success()
             && let Some(end) = end_of_log(&answer.json()?)
         {

@@ -69,6 +69,12 @@ pub fn post(path: &str, body: &Value) -> Result<Call> {
     Ok(request.body(Full::from(body.to_string()))?)
 }
 
+/// `PUT path`, with a body in JSON.
+pub fn put(path: &str, body: &Value) -> Result<Call> {
+    let request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
+    Ok(request.body(Full::from(body.to_string()))?)
+}
+
 /// `POST path` without a body.
 pub fn post_nothing(path: &str) -> Result<Call> {
     Ok(Request::post(path).body(Full::default())?)

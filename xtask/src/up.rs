@@ -3,7 +3,7 @@
 use std::{
     env,
     net::{SocketAddr, TcpListener},
-    path::{PathBuf, absolute},
+    path::{Path, PathBuf, absolute},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     build,
     client::{Client, post_nothing},
     console::{say, short},
+    people::{self, Mint, by},
     process::Ending,
     project::Project,
     redis::{Redis, ping, without_password},
@@ -82,6 +83,12 @@ impl Up {
         let mut ending = Ending::new()?;
         let bells = self.choose_bells(project).await?;
         let listen = free_address(self.listen)?;
+        let state = absolute(self.state_dir.take().unwrap_or_else(|| project.root.join(".spin")))?;
+        let key = match self.variable("signing_key", project).filter(|key| !key.is_empty()) {
+            Some(given) => given,
+            None => people::signing_key(&state)?,
+        };
+        let mint = Mint::of(&key)?;
         let launch = Launch {
             program,
             manifest: match bells.redis_address {
@@ -91,14 +98,16 @@ impl Up {
             listen,
             metrics: None,
             logs: self.logs,
-            state: absolute(self.state_dir.take().unwrap_or_else(|| project.root.join(".spin")))?,
+            state: state.clone(),
             variables: self.variables_with(&bells),
+            // Where no list of processes shows it.
+            secrets: vec![("signing_key".to_owned(), key)],
             output: None,
         };
         let mut app = launch.start()?;
         let outcome = tokio::select! {
             () = ending.asked() => Ok(()),
-            outcome = serve(&mut app, listen, self.seed) => outcome,
+            outcome = serve(&mut app, listen, &mint, self.seed.then_some(&*state)) => outcome,
         };
         end(app, bells, &mut ending).await;
         outcome
@@ -169,7 +178,8 @@ impl Up {
 
     /// The variables that were given, and what the choice of the bells means for them.
     fn variables_with(&self, bells: &Bells) -> Vec<(String, String)> {
-        let others = self.variables.iter().filter(|(name, _)| name != "bell" && name != "redis_address").cloned();
+        let ours = ["bell", "redis_address", "signing_key"];
+        let others = self.variables.iter().filter(|(name, _)| !ours.contains(&&**name)).cloned();
         let chosen = match &bells.redis_address {
             Some(address) => vec![("bell", "redis"), ("redis_address", address)],
             None => vec![("bell", "http")],
@@ -179,26 +189,30 @@ impl Up {
 }
 
 /// Waits for the first answer, and then for the end of the app.
-async fn serve(app: &mut App, listen: SocketAddr, with_seed: bool) -> Result<()> {
+async fn serve(app: &mut App, listen: SocketAddr, mint: &Mint, seeded: Option<&Path>) -> Result<()> {
     let time = app.answers("/products").await?;
     say(format!("\nThe shop answers at http://{listen}, {} after its start. Ctrl-C ends it.", short(time)));
     say(format!("Every {} it is told to catch up, as a cron does where it is deployed.", short(CATCH_UP)));
-    if with_seed {
-        seed::seed(listen).await?;
+    people::wake(listen).await?;
+    if let Some(state) = seeded {
+        seed::seed(listen, mint, state).await?;
     } else {
         say(format!("Try: curl -s http://{listen}/products (with --seed there are kits to begin with)\n"));
     }
     tokio::select! {
         status = app.process.ended() => bail!("the app has ended by itself ({}); what it printed says why", status?),
-        () = catch_up_now_and_then(listen) => Ok(()),
+        () = catch_up_now_and_then(listen, mint) => Ok(()),
     }
 }
 
 /// What a cron does where the shop is deployed: whatever was left open is settled, though nobody asks.
-async fn catch_up_now_and_then(listen: SocketAddr) {
+async fn catch_up_now_and_then(listen: SocketAddr, mint: &Mint) {
     loop {
         sleep(CATCH_UP).await;
-        let answer = async { Client::connect(listen).await?.send(post_nothing("/catch-up")?).await?.json() };
+        let answer = async {
+            let call = by(post_nothing("/catch-up")?, &mint.authorization("xtask", &[], Some("catch-up"))?);
+            Client::connect(listen).await?.send(call).await?.json()
+        };
         if let Err(error) = answer.await {
             say(format!("The catch-up failed, and is tried again in {}: {error:#}", short(CATCH_UP)));
         }

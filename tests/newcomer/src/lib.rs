@@ -2,15 +2,11 @@
 //!
 //! It counts, so an event that it took in twice or not at all would show.
 
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::extract::{Path, State};
 use contracts::{Event, EventType, PaymentCancelled, PaymentCompleted, ids::MemberId};
 use kernel::{
     Context, Decider, Entity, Kernel, Recorded,
-    http::{Answer, Problem},
+    http::{Access, Answer, Problem, Routes},
 };
 use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, sync::Arc};
@@ -83,8 +79,8 @@ fn change(event: &Event) -> Option<(&MemberId, i64, i64)> {
 }
 
 /// The context's routes.
-pub fn routes(kernel: Arc<Kernel<Loyalty>>) -> Router {
-    Router::new().route("/loyalty/{member_id}", get(show)).with_state(kernel)
+pub fn routes(kernel: Arc<Kernel<Loyalty>>) -> Routes {
+    Routes::new().get("/loyalty/{member_id}", Access::SignedIn, show).with_state(kernel)
 }
 
 async fn show(State(kernel): State<Arc<Kernel<Loyalty>>>, Path(id): Path<MemberId>) -> Result<Answer, Problem> {

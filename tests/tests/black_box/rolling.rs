@@ -42,7 +42,8 @@ fn replace_two_replicas() {
     let folder = tempfile::Builder::new().prefix("mealkit-rolling-").tempdir().unwrap();
     let redis = Redis::start(folder.path());
     let variable = format!("redis_address={}", redis.address());
-    let arguments = ["--variable", &variable, "--drain", DRAIN];
+    let key = format!("signing_key={}", tests::signing_key());
+    let arguments = ["--variable", &variable, "--variable", &key, "--drain", DRAIN];
     let mut replicas = [Replica::start(folder.path(), &arguments), Replica::start(folder.path(), &arguments)].map(Some);
     let ports = replicas.each_ref().map(|replica| replica.as_ref().unwrap().port());
     let Some(proxy) = Proxy::start(folder.path(), &ports) else { return };
@@ -50,6 +51,8 @@ fn replace_two_replicas() {
         proxy.wait_until(true, port);
     }
     let shop = Shop::at(proxy.url());
+    // Whoever wakes the context member has it publish its key.
+    shop.get("/.well-known/jwks.json").is(200);
     let (kit, seen) = (shop.kit(STOCK), Seen::default());
 
     thread::scope(|scope| {
