@@ -4,7 +4,8 @@
 use contract_tests::Api;
 use deploy_tests::Tool;
 use std::fs;
-use tests::{Json, Kit, Mode, Shop, eventually, json, run_on, text};
+use tests::{Json, Kit, Mode, Person, Shop, UNDER_WAY, eventually, json, run_on, text};
+use token::Role;
 
 /// Orders, with all that comes of them, so that one is left when another is cancelled.
 const ORDERS: usize = 8;
@@ -18,6 +19,17 @@ fn what_the_contract_says_is_what_a_fuzzer_finds() {
     run_on(&shop, || attack(&shop, &tool));
 }
 
+/// Whoever asks: all that is there is theirs, so that nothing is refused for being somebody else's.
+fn fuzzer() -> Person {
+    Person { id: "fuzzer".into(), roles: Role::ALL.to_vec(), seller: Some("seller".into()) }
+}
+
+/// What is not attacked: what only contexts may call, and what has a password in it, which takes one that fits. The
+/// contract's walk goes there.
+fn is_left_out(operation: &Json) -> bool {
+    operation["tags"][0] == "member" || operation["operationId"] == "ring"
+}
+
 fn attack(shop: &Shop, tool: &Tool) {
     let kit = json!({"seller_id": "seller", "name": "Bibimbap", "price": 1, "stock": 1_000_000});
     let kit = Kit { id: text(&shop.post("/products", &kit).is(201)["id"]), seller: "seller".into() };
@@ -27,7 +39,9 @@ fn attack(shop: &Shop, tool: &Tool) {
     fs::write(&config, format!("{attack}\n{}", stage(shop, &kit))).unwrap();
     let mut command = tool.command();
     command.arg("--config-file").arg(config).args(["run", "docs/openapi.yaml", "--checks", "all"]);
+    command.args(["--exclude-tag", "member", "--exclude-operation-id", "ring"]);
     command.args(["--url", shop.client().url()]).arg("--report-har-path").arg(&har).env("KIT", &kit.id);
+    command.env("AUTHORIZATION", fuzzer().authorization());
     let output = command.output().unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -37,7 +51,8 @@ fn attack(shop: &Shop, tool: &Tool) {
 /// Every operation did what it is for: no attack came to nothing for want of the thing it was about.
 fn assert_all_was_reached(har: &Json) {
     let done: Vec<_> = har["log"]["entries"].as_array().unwrap().iter().filter_map(done).collect();
-    for (method, template, _) in Api::shop().operations() {
+    let operations = Api::shop().operations().into_iter();
+    for (method, template, _) in operations.filter(|(.., operation)| !is_left_out(operation)) {
         let is_it = |path: &str| {
             let (parts, wanted): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
             parts.len() == wanted.len() && wanted.iter().zip(parts).all(|(it, part)| it.starts_with('{') || *it == part)
@@ -56,12 +71,17 @@ fn done(entry: &Json) -> Option<(String, String)> {
 
 /// Puts something of every kind into the shop. Returns the dictionaries of what there is.
 fn stage(shop: &Shop, kit: &Kit) -> String {
-    let orders: Vec<_> = (0..ORDERS).map(|_| shop.order_under_way(kit, 1).id).collect();
+    let order = || {
+        let id = text(&shop.post("/orders", &Shop::order_body(kit, "fuzzer", 1)).is(201)["id"]);
+        shop.wait_for(&id, &UNDER_WAY);
+        id
+    };
+    let orders: Vec<_> = (0..ORDERS).map(|_| order()).collect();
     let id = |thing: Option<Json>| text(&thing.unwrap()["id"]);
     let deliveries = orders.iter().map(|order| id(shop.delivery(order))).collect();
     let payments = orders.iter().map(|order| id(shop.payment(order))).collect();
     for _ in 0..POISONED {
-        let order = shop.order_under_way(kit, 1).id;
+        let order = order();
         // An event as the contract has it, and too large a number for any stock.
         let data = json!({"order_id": order, "product_id": kit.id, "quantity": 1_u64 << 40, "stock": 0});
         shop.poison(&order, "StockDecreased", &data.to_string());
