@@ -117,6 +117,7 @@ mod tests {
         let readers = components.iter().filter(|(_, it)| it.variables.contains("redis_address")).map(|(id, _)| id);
         assert_eq!(contexts.iter().collect::<BTreeSet<_>>(), readers.collect());
         let addresses = contexts.iter().map(|id| format!("{}_url", id.replace('-', "_")));
-        assert_eq!(components["journal"].variables, addresses.collect());
+        let all = ["allowed_origins", "shop_key"].map(str::to_owned);
+        assert_eq!(components["journal"].variables, addresses.chain(all).collect());
     }
 }

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
-use tests::{CARD, Client, Redis, eventually, text, within};
+use tests::{CARD, Client, Person, Redis, eventually, text, within};
 
 /// The first start compiles the components, all at once.
 const START: Duration = Duration::from_secs(180);
@@ -91,6 +91,14 @@ impl Shop {
         processes.push(process);
         let shop =
             Self { gateway: Client::new(&gateway), ports, _redis: redis, _processes: processes, _folder: folder };
+        // Whoever wakes the context member has it publish its key.
+        within(START, "the key that signs tokens", || {
+            match shop.at("mealkit-member").call("GET", "/.well-known/jwks.json").try_send() {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        });
         // The journal reaches all of them: then all of them are there.
         within(START, "all contexts caught up", || {
             match shop.at("mealkit-journal").call("POST", "/catch-up").try_send() {
@@ -132,8 +140,10 @@ fn manifest(component: &str, has_redis: bool, folder: &Path) -> PathBuf {
 fn value(objects: &Objects, variable: &Value, ports: &BTreeMap<String, u16>, redis: Option<&Redis>) -> String {
     let reference = &variable["valueFrom"];
     let key = |kind: &str| reference[kind]["key"].as_str();
-    if key("secretKeyRef").is_some() {
-        return String::new();
+    match key("secretKeyRef") {
+        Some("signing-key") => return tests::signing_key(),
+        Some(_) => return String::new(),
+        None => {}
     }
     if let Some(key) = key("configMapKeyRef") {
         return string(&objects.find("ConfigMap", "mealkit").unwrap()["data"][key]);
@@ -218,12 +228,24 @@ fn the_contexts_apart_are_a_shop() {
     sells(&shop);
 
     // What the alerts and the dashboard go by is there.
-    let metrics = shop.at("mealkit-journal").raw("GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let metrics = format!(
+        "GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\nconnection: close\r\n\r\n",
+        Person::operator().authorization()
+    );
+    let metrics = shop.at("mealkit-journal").raw(&metrics);
     let missing: Vec<_> = METRICS.iter().filter(|name| !metrics.contains(&format!("# TYPE {name} "))).collect();
     assert!(missing.is_empty(), "{missing:?} are not in {metrics}");
 
-    // Each is reached by its fellows, on the private route, and by nobody through the gateway.
-    assert_eq!(shop.at("mealkit-payment").call("POST", "/internal/charges").json(&json!({})).send().status, 400);
+    // Each is reached by its fellows, on the private route; by no stranger, not even past the gateway; and by nobody
+    // through it.
+    let charge = json!({"order": {"order_id": "made-up", "amount": 1}, "card_number": CARD});
+    let ways_in =
+        [("mealkit-payment", "/internal/charges"), ("mealkit-order", "/internal/settle"), ("mealkit-journal", "/bell")];
+    for (app, path) in ways_in {
+        for call in [shop.at(app).call("POST", path), shop.at(app).call("POST", path).anonymous()] {
+            call.json(&charge).send().problem(401);
+        }
+    }
     let private = ["/internal/charges", "/internal/catch-up", "/internal/bell"];
     let ways = private.into_iter().chain(NOT_PUBLIC).chain([
         "/payments/internal/charges",

@@ -243,7 +243,7 @@ fn apart_the_contexts_are_reached_by_those_who_need_them() {
             );
             assert!(lets_in(&split, From::Pod(&pod(to)), "mealkit-libsql", "http"), "{overlay}: {to}, to the database");
             for from in contexts.iter().map(String::as_str).filter(|from| *from != to) {
-                let wanted = (from, to) == ("order", "payment");
+                let wanted = [("order", "payment"), ("member", "order")].contains(&(from, to));
                 assert_eq!(
                     lets_in(&split, From::Pod(&pod(from)), &pod(to), "http-app"),
                     wanted,
