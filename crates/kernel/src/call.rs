@@ -14,7 +14,10 @@ use crate::{
 };
 use axum::body::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use token::{base64url, mac};
 
 /// The scheme in the header `Authorization`.
@@ -53,7 +56,8 @@ impl Keys {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        // The key was changed, or the clock.
+        // The key was changed, or the clock. Whoever had read the keys just before that reads them again after a pause.
+        self.platform.sleep(Duration::from_millis(PAUSE)).await;
         let known = self.read().await.map_err(|error| error.to_string())?;
         self.platform.send(self.signed(&request, &known)?).await
     }

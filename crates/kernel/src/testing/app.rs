@@ -51,6 +51,11 @@ impl<C: Context> App<C> {
     pub async fn post_once(&self, key: &str, path: &str, body: Json) -> Reply {
         self.call("POST", path, &[("idempotency-key", key)], Some(body)).await
     }
+
+    /// Calls a route as somebody: with this header `Authorization`, or none if it is empty.
+    pub async fn ask(&self, who: &str, method: &str, path: &str, body: Option<Json>) -> Reply {
+        self.call(method, path, &[("authorization", who)], body).await
+    }
 }
 
 /// What a route answered.

@@ -19,7 +19,7 @@ pub use app::{App, Reply, call, guarded};
 pub use event::{event, event_with, id};
 pub use fault::Hold;
 pub use native::Native;
-pub use person::{authorization, everybody, person};
+pub use person::{KEY, authorization, bearer, claims, everybody, person, service};
 
 use std::time::Duration;
 

@@ -1,31 +1,32 @@
 //! Who asks, in tests: tokens that are signed with a key of which every [`Native`](super::Native)'s log seems to tell.
 
 use crate::actor::{Member, Role};
-use contracts::{Event, SigningKeyPublished, ids::KeyId};
+use contracts::{
+    Event, SigningKeyPublished,
+    ids::{KeyId, MemberId, SellerId, SessionId},
+};
+use std::sync::LazyLock;
 use token::{AUDIENCE, Claims, ISSUER, SigningKey};
 
-fn key() -> SigningKey {
-    SigningKey::from_seed(&[7; 32])
-}
+/// With what the tests' tokens are signed.
+pub static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_seed(&[7; 32]));
 
 /// What the log seems to say of the key.
-pub(super) fn published() -> Event {
-    let key = key().public();
+pub(super) static PUBLISHED: LazyLock<Event> = LazyLock::new(|| {
+    let key = KEY.public();
     SigningKeyPublished { kid: KeyId::new(key.kid()), public_key: key.to_string() }.into()
-}
+});
 
 /// A member with these roles. A seller sells for `seller-1`.
 pub fn person(id: &str, roles: &[Role]) -> Member {
-    let member: Member = Member {
-        id: contracts::ids::MemberId::new(id),
-        session: contracts::ids::SessionId::new(format!("session-of-{id}")),
+    Member {
+        id: MemberId::new(id),
+        session: SessionId::new(format!("session-of-{id}")),
         roles: roles.to_vec(),
-        seller: None,
-        // The test's clock says about that.
+        seller: roles.contains(&Role::Seller).then(|| SellerId::new("seller-1")),
+        // When the tests' clock begins.
         signed_in_at: 1_767_258_000,
-    };
-    let seller = member.is(Role::Seller).then(|| contracts::ids::SellerId::new("seller-1"));
-    Member { seller, ..member }
+    }
 }
 
 /// Whoever the samples are about, who may do everything: for tests that are not about who may do what.
@@ -33,9 +34,25 @@ pub fn everybody() -> Member {
     person("member-1", &Role::ALL)
 }
 
-/// The header with this member's token.
+/// What the header `Authorization` says of this member.
 pub fn authorization(member: &Member) -> String {
-    let claims = Claims {
+    bearer(&claims(member))
+}
+
+/// The same of a service with this scope.
+pub fn service(id: &str, scope: &str) -> String {
+    let member = person(id, &[]);
+    bearer(&Claims { scope: Some(scope.to_owned()), ..claims(&member) })
+}
+
+/// The same of whoever these claims are about.
+pub fn bearer(claims: &Claims) -> String {
+    format!("Bearer {}", token::sign(&KEY, claims).unwrap())
+}
+
+/// What a token says of this member.
+pub fn claims(member: &Member) -> Claims {
+    Claims {
         iss: ISSUER.into(),
         aud: AUDIENCE.into(),
         sub: member.id.to_string(),
@@ -48,6 +65,5 @@ pub fn authorization(member: &Member) -> String {
         roles: member.roles.clone(),
         seller_id: member.seller.as_ref().map(ToString::to_string),
         scope: None,
-    };
-    format!("Bearer {}", token::sign(&key(), &claims).unwrap())
+    }
 }

@@ -3,11 +3,13 @@
 
 mod bell;
 mod bodies;
+mod calls;
 mod catch_up;
 mod committing;
 mod dead_letters;
 mod gate;
 mod idempotency;
+mod identity;
 mod migration;
 mod patience;
 mod plans;
