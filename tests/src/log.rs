@@ -54,7 +54,11 @@ impl Event {
             "OrderPlaced" | "OrderRejected" | "OrderCancelled" => "/mealkit/order",
             "PaymentCompleted" | "PaymentDeclined" | "PaymentCancelled" => "/mealkit/payment",
             "DeliveryRequested" | "DeliveryAssigned" | "DeliveryCompleted" | "DeliveryCancelled" => "/mealkit/delivery",
-            "MemberRegistered" | "RolesChanged" | "SessionsRevoked" | "MemberClosed" | "SigningKeyPublished"
+            "MemberRegistered"
+            | "RolesChanged"
+            | "SessionsRevoked"
+            | "MemberClosed"
+            | "SigningKeyPublished"
             | "SigningKeyRetired" => "/mealkit/member",
             "Notified" => "/mealkit/marketing",
             // Whoever is delayed says so itself.
