@@ -36,6 +36,8 @@ pub struct Launch {
     pub state: PathBuf,
     /// Values for its variables.
     pub variables: Vec<(String, String)>,
+    /// Values for those that nobody is to see: they go by the environment, not by the command line.
+    pub secrets: Vec<(&'static str, String)>,
     /// Where it tells its metrics, if somebody wants to know; only the bundled host does that.
     pub metrics: Option<SocketAddr>,
     /// Whether its components' log lines go to its console, and not only to files.
@@ -60,6 +62,9 @@ impl Launch {
         command.arg("--state-dir").arg(&self.state).stdin(Stdio::null());
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        for (name, value) in &self.secrets {
+            command.env(format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()), value);
         }
         if let Some(address) = self.metrics {
             command.arg("--metrics").arg(address.to_string());

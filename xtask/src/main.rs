@@ -12,6 +12,7 @@ mod console;
 mod deployment;
 mod load;
 mod manifest;
+mod people;
 mod process;
 mod project;
 mod redis;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Build the shop and run it, on Spin if it is installed, else on the bundled host
     Up(up::Up),
+    /// Print an access token of somebody of the shop that `up --seed` started, for curl
+    Token(people::Token),
     /// Build the components and the host, and say how large the components are
     Build,
     /// List the components, one a line, for scripts
@@ -73,6 +76,7 @@ async fn run(command: Command) -> Result<()> {
     let project = Project::find()?;
     match command {
         Command::Up(up) => up.run(&project).await,
+        Command::Token(token) => token.run(&project).await,
         Command::Build => build::run(&project),
         Command::Components => build::list(&project),
         Command::Check => check::run(&project),
