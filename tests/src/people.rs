@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
-use token::{AUDIENCE, Claims, ISSUER, Role, SigningKey, base64url};
+use token::{Claims, Role, SigningKey, base64url};
 
 /// The variable `signing_key` of the tests' shops; of one that somebody else started, it is in `MEALKIT_SIGNING_KEY`.
 pub fn signing_key() -> String {
@@ -54,21 +54,9 @@ impl Person {
     pub fn claims(&self) -> Claims {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let now = i64::try_from(now).unwrap_or_default();
-        Claims {
-            iss: ISSUER.into(),
-            aud: AUDIENCE.into(),
-            sub: self.id.clone(),
-            sid: format!("session-of-{}", self.id),
-            jti: crate::unique("token"),
-            iat: now,
-            // Some tests set the shop's clock.
-            exp: 32_503_680_000,
-            auth_time: now,
-            seq: 0,
-            roles: self.roles.clone(),
-            seller_id: self.seller.clone(),
-            scope: None,
-        }
+        // Some tests set the shop's clock.
+        let claims = Claims::new(&self.id, &format!("session-of-{}", self.id), now, 32_503_680_000);
+        Claims { jti: crate::unique("token"), roles: self.roles.clone(), seller_id: self.seller.clone(), ..claims }
     }
 
     /// The header `authorization` with their token.

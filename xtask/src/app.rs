@@ -36,8 +36,8 @@ pub struct Launch {
     pub state: PathBuf,
     /// Values for its variables.
     pub variables: Vec<(String, String)>,
-    /// The same, of those that nobody else is to see.
-    pub secrets: Vec<(String, String)>,
+    /// Values for those that nobody is to see: they go by the environment, not by the command line.
+    pub secrets: Vec<(&'static str, String)>,
     /// Where it tells its metrics, if somebody wants to know; only the bundled host does that.
     pub metrics: Option<SocketAddr>,
     /// Whether its components' log lines go to its console, and not only to files.

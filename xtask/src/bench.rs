@@ -18,17 +18,16 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use token::Role;
+use token::{Claims, Role};
 
 use crate::{
     app::{App, Launch},
     build,
     cargo::{cargo, step},
-    client::{Client, get, post, post_nothing},
+    client::{Client, by, get, post, post_nothing},
     console::{print, say, short},
     load::{Calls, Measured, load},
-    people::{self, Mint, by},
+    people,
     process::Ending,
     project::Project,
     redis::{Redis, free_port},
@@ -38,8 +37,8 @@ use crate::{
 const KITS: usize = 16;
 /// So many pages are looked at, one after the other.
 const PAGES: usize = 100;
-const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
-const MEMBER: &str = "bench";
+/// Who orders, sells and runs the shop.
+const SOMEBODY: &str = "bench";
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long the shop may take to work off what is left after the load.
 const WORK_OFF: Duration = Duration::from_secs(600);
@@ -101,6 +100,16 @@ const COUNTED: [(&str, &str); 4] = [
     ("opened", "sqlite_connections_total"),
 ];
 
+/// What was measured of the shop.
+struct OfShop {
+    orders: Series,
+    pages: Series,
+    /// Reading without a token, and with one.
+    tokens: [Series; 2],
+    worked_off: Vec<WorkedOff>,
+    memory: String,
+}
+
 /// What is measured on.
 struct Ground {
     host: PathBuf,
@@ -153,7 +162,7 @@ impl Bench {
         let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(project.target())?;
         let ground = Ground { host: project.host(), directory };
         let (insert, select, floor_memory) = self.measure_floor(&ground, project).await?;
-        let (orders, pages, worked_off, shop_memory) = self.measure_shop(&ground, project).await?;
+        let OfShop { orders, pages, tokens, worked_off, memory } = self.measure_shop(&ground, project).await?;
 
         print(format!(
             "\n{:<22}{:>8}{:>12}{:>10}{:>10}{:>10}",
@@ -177,11 +186,15 @@ impl Bench {
             let counts = it.effort.counts.map(|count| of_each(count as f64)).concat();
             print(format!("{:<22}{clients:>8}{}{counts}", "", of_each(milliseconds(it.effort.cpu))));
         }
-        print(format!(
-            "\nResident memory of the host: {} after the floor, {} after the shop.",
-            floor_memory, shop_memory
-        ));
-        for series in [&insert, &orders, &select, &pages] {
+        print(format!("\nResident memory of the host: {floor_memory} after the floor, {memory} after the shop."));
+        let [without, with] = &tokens;
+        let medians = without.measured.iter().zip(&with.measured).map(|((clients, without), (_, with))| {
+            let [without, with] = [without, with].map(|it| milliseconds(it.quantile(0.5)));
+            format!("{with:.2} and {without:.2} ms with {clients} at once")
+        });
+        let medians = medians.collect::<Vec<_>>().join(", ");
+        print(format!("With a token ({}) and without ({}), p50: {medians}.", with.name, without.name));
+        for series in [&insert, &orders, &select, &pages, without, with] {
             series.print_failures();
         }
         Ok(())
@@ -190,7 +203,8 @@ impl Bench {
     async fn measure_floor(&self, ground: &Ground, project: &Project) -> Result<(Series, Series, String)> {
         let manifest = ground.directory.path().join("floor.toml");
         fs::write(&manifest, floor_manifest(&project.fixture()))?;
-        let Measurable { mut app, address, .. } = ground.start("floor", "/select", manifest, Vec::new()).await?;
+        let Measurable { mut app, address, .. } =
+            ground.start("floor", "/select", manifest, Vec::new(), Vec::new()).await?;
         let insert = self.series("insert (floor)", address, || Arc::new(|| get("/insert"))).await?;
         let select = self.series("select (floor)", address, || Arc::new(|| get("/select"))).await?;
         let memory = memory_of(&app);
@@ -198,52 +212,62 @@ impl Bench {
         Ok((insert, select, memory))
     }
 
-    async fn measure_shop(
-        &self,
-        ground: &Ground,
-        project: &Project,
-    ) -> Result<(Series, Series, Vec<WorkedOff>, String)> {
+    async fn measure_shop(&self, ground: &Ground, project: &Project) -> Result<OfShop> {
         let over_redis =
             self.bell.unwrap_or(if Redis::is_installed() { Wire::Redis } else { Wire::Http }) == Wire::Redis;
-        let key = ("signing_key".to_owned(), KEY.to_owned());
         let (manifest, variables, redis) = if over_redis {
             let redis = Redis::start().await?;
-            (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone()), key], Some(redis))
+            (project.spin_toml(), vec![("redis_address".to_owned(), redis.address.clone())], Some(redis))
         } else {
-            (project.write_http_manifest()?, vec![key], None)
+            (project.write_http_manifest()?, Vec::new(), None)
         };
         let bells = if redis.is_some() { "over Redis" } else { "by service chaining" };
         let cores = available_parallelism()?;
         say(format!("The bells ring {bells}; {cores} cores, shared with the clients; {} s each.", self.seconds));
-        let mut shop = ground.start("shop", "/products", manifest, variables).await?;
+        let signing_key = people::random()?;
+        let secrets = vec![("signing_key", signing_key.clone())];
+        let mut shop = ground.start("shop", "/products", manifest, variables, secrets).await?;
         let address = shop.address;
+        people::publish_key(address).await?;
+        let token = &people::mint(&signing_key, SOMEBODY, |claims| Claims {
+            roles: vec![Role::Member, Role::Seller, Role::Operator],
+            seller_id: Some(SOMEBODY.to_owned()),
+            ..claims
+        })?;
 
-        people::wake(address).await?;
-        let mint = Mint::of(KEY)?;
-        let order = orders(address, &mint).await?;
+        let order = orders(address, token).await?;
         load(address, 4, WARM_UP, &order).await?;
-        let mut before = work_off(address, &mint).await?;
+        let mut before = work_off(address, token).await?;
         let mut series = Series { name: "POST /orders", measured: Vec::new() };
         let mut worked_off = Vec::new();
         for clients in self.clients.iter().copied() {
             let begun = shop.effort().await?;
             let measured = self.load(series.name, address, clients, &order).await?;
             let start = Instant::now();
-            let head = work_off(address, &mint).await?;
+            let head = work_off(address, token).await?;
             let (orders, load, lag) = (measured.successes(), measured.time, start.elapsed());
             let effort = shop.effort().await?.since(begun);
             worked_off.push(WorkedOff { orders, events: head - before, load, lag, effort });
             before = head;
             series.measured.push((clients, measured));
         }
-        let page = pages(address, &mint).await?;
+        let page = everything(address, token, "/mypages", "order_id").await?;
         let pages = self.series("GET /mypages/{id}", address, || page.clone()).await?;
+        let tokens = self.measure_tokens(address, token).await?;
         let memory = memory_of(&shop.app);
         shop.app.process.stop(END).await;
         if let Some(redis) = redis {
             redis.stop().await;
         }
-        Ok((series, pages, worked_off, memory))
+        Ok(OfShop { orders: series, pages, tokens, worked_off, memory })
+    }
+
+    /// What a token costs: one thing by its id, of what everybody may see and of what only its member may.
+    async fn measure_tokens(&self, address: SocketAddr, token: &str) -> Result<[Series; 2]> {
+        let kits = everything(address, token, "/products", "id").await?;
+        let orders = everything(address, token, "/orders", "id").await?;
+        let without = self.series("GET /products/{id}", address, || kits.clone()).await?;
+        Ok([without, self.series("GET /orders/{id}", address, || orders.clone()).await?])
     }
 
     /// One measurement for each number of clients, after a warm-up.
@@ -297,6 +321,7 @@ impl Ground {
         path: &str,
         manifest: PathBuf,
         variables: Vec<(String, String)>,
+        secrets: Vec<(&'static str, String)>,
     ) -> Result<Measurable> {
         let free = || anyhow::Ok(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
         let (listen, metrics) = (free()?, free()?);
@@ -305,17 +330,8 @@ impl Ground {
         let state = self.directory.path().join(name);
         let program = self.host.clone();
         let (output, metrics_at) = (Some(output), Some(metrics));
-        let launch = Launch {
-            program,
-            manifest,
-            listen,
-            state,
-            variables,
-            secrets: vec![],
-            metrics: metrics_at,
-            logs: false,
-            output,
-        };
+        let launch =
+            Launch { program, manifest, listen, state, variables, secrets, metrics: metrics_at, logs: false, output };
         let mut app = launch.start()?;
         let answers = app.answers(path).await;
         answers.with_context(|| format!("it printed:\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
@@ -353,37 +369,38 @@ fn metric(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Orders of a few kits, whose stock does not run out.
-async fn orders(address: SocketAddr, mint: &Mint) -> Result<Calls> {
-    let seller = mint.authorization("bench", &[Role::Seller], None)?;
-    let member = mint.authorization(MEMBER, &[Role::Member], None)?;
+async fn orders(address: SocketAddr, token: &str) -> Result<Calls> {
     let mut client = Client::connect(address).await?;
     let mut kits = Vec::new();
     for number in 0..KITS {
-        let kit = json!({"seller_id": "bench", "name": format!("Kit {number}"), "price": 15_900, "stock": 1_000_000});
-        kits.push(id_in(&client.send(by(post("/products", &kit)?, &seller)).await?.json()?, "id")?);
+        let kit = json!({"name": format!("Kit {number}"), "price": 15_900, "stock": 1_000_000});
+        kits.push(id_in(&client.send(by(token, post("/products", &kit)?)?).await?.json()?, "id")?);
     }
     let orders: Vec<_> = kits.iter().map(|kit| order_of(kit)).collect();
-    let next = AtomicUsize::new(0);
-    Ok(Arc::new(move || Ok(by(post("/orders", round_robin(&orders, &next)?)?, &member))))
+    let (token, next) = (token.to_owned(), AtomicUsize::new(0));
+    Ok(Arc::new(move || by(&token, post("/orders", round_robin(&orders, &next)?)?)))
 }
 
 fn order_of(product_id: &str) -> Value {
     json!({
-        "member_id": MEMBER, "product_id": product_id, "quantity": 1, "address": "110 Sejong-daero, Seoul",
+        "product_id": product_id, "quantity": 1, "address": "110 Sejong-daero, Seoul",
         "payment": {"card_number": "4111111111111111", "card_owner": "Hana Kim"},
     })
 }
 
-/// Looks at the pages of some orders.
-async fn pages(address: SocketAddr, mint: &Mint) -> Result<Calls> {
-    let member = mint.authorization(MEMBER, &[Role::Member], None)?;
-    let list = get(&format!("/mypages?member_id={MEMBER}&limit={PAGES}"))?;
-    let list = Client::connect(address).await?.send(by(list, &member)).await?.json()?;
-    let items = list.get("items").and_then(Value::as_array).context("GET /mypages has no items")?;
-    let paths = items.iter().map(|page| Ok(format!("/mypages/{}", id_in(page, "order_id")?)));
+/// Looks at what a list shows first, one after the other. Of the kits, as anybody does; of the rest, as whose it is.
+async fn everything(address: SocketAddr, token: &str, path: &str, id: &str) -> Result<Calls> {
+    let list = by(token, get(&format!("{path}?limit={PAGES}"))?)?;
+    let list = Client::connect(address).await?.send(list).await?.json()?;
+    let items = list.get("items").and_then(Value::as_array).with_context(|| format!("GET {path} has no items"))?;
+    let paths = items.iter().map(|item| Ok(format!("{path}/{}", id_in(item, id)?)));
     let paths = paths.collect::<Result<Vec<_>>>()?;
+    let token = (path != "/products").then(|| token.to_owned());
     let next = AtomicUsize::new(0);
-    Ok(Arc::new(move || Ok(by(get(round_robin(&paths, &next)?)?, &member))))
+    Ok(Arc::new(move || {
+        let call = get(round_robin(&paths, &next)?)?;
+        token.as_deref().map_or(Ok(call.clone()), |token| by(token, call))
+    }))
 }
 
 fn round_robin<'a, T>(all: &'a [T], next: &AtomicUsize) -> Result<&'a T> {
@@ -397,12 +414,11 @@ fn id_in(object: &Value, name: &str) -> Result<String> {
 }
 
 /// Waits until every context stands at the end of the log, and says where that is.
-async fn work_off(address: SocketAddr, mint: &Mint) -> Result<i64> {
-    let service = mint.authorization("bench", &[], Some("catch-up"))?;
+async fn work_off(address: SocketAddr, token: &str) -> Result<i64> {
     let mut client = Client::connect(address).await?;
     let start = Instant::now();
     loop {
-        let answer = client.send(by(post_nothing("/catch-up")?, &service)).await?;
+        let answer = client.send(by(token, post_nothing("/catch-up")?)?).await?;
         if answer.status.is_success()
             && let Some(end) = end_of_log(&answer.json()?)
         {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -71,8 +71,17 @@ pub fn post(path: &str, body: &Value) -> Result<Call> {
 
 /// `PUT path`, with a body in JSON.
 pub fn put(path: &str, body: &Value) -> Result<Call> {
-    let request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
-    Ok(request.body(Full::from(body.to_string()))?)
+    let mut call = post(path, body)?;
+    *call.method_mut() = Method::PUT;
+    Ok(call)
+}
+
+/// A call by whoever has this access token.
+pub fn by(token: &str, mut call: Call) -> Result<Call> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    call.headers_mut().insert(header::AUTHORIZATION, value);
+    Ok(call)
 }
 
 /// `POST path` without a body.

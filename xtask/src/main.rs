@@ -41,7 +41,7 @@ struct Cli {
 enum Command {
     /// Build the shop and run it, on Spin if it is installed, else on the bundled host
     Up(up::Up),
-    /// Print an access token for curl, of somebody whom `up --seed` has made
+    /// Print an access token of somebody of the shop that `up --seed` started, for curl
     Token(people::Token),
     /// Build the components and the host, and say how large the components are
     Build,

@@ -1,187 +1,293 @@
-//! The people of a shop that runs on this machine: the key that signs their tokens, and their accounts with passwords.
+//! Who is in the shop that `up` runs: some people with passwords, and the key that its tokens are signed with. Both are made
+//! at the first start, and kept beside the databases that know them.
 
 use std::{
-    fs,
-    net::SocketAddr,
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write},
+    net::{SocketAddr, ToSocketAddrs},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
-use http::{HeaderValue, header};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use http::{StatusCode, Uri};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use token::{AUDIENCE, Claims, ISSUER, Role, SigningKey, base64url};
+use token::{Claims, Role, SigningKey, base64url};
 
 use crate::{
-    client::{Call, Client, post, put},
-    console::print,
+    client::{Client, by, get, post, put},
+    console::{print, say},
     project::Project,
 };
 
-/// What somebody is, as they are called on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Called {
-    Member,
-    Seller,
-    Courier,
-    Operator,
+/// Name, and what they are. The operator comes first: they give the others their roles.
+const CAST: [(&str, Role); 5] = [
+    ("operator", Role::Operator),
+    ("seller", Role::Seller),
+    ("courier", Role::Courier),
+    ("hana", Role::Member),
+    ("minjun", Role::Member),
+];
+/// For whom the seller sells.
+pub const SELLER: &str = "seller-1";
+
+/// What is kept beside the databases.
+#[derive(Serialize, Deserialize)]
+pub struct Kept {
+    /// The variable `signing_key`: who has it can say to be anybody.
+    pub signing_key: String,
+    /// Where the shop listened last.
+    pub address: SocketAddr,
+    people: BTreeMap<String, Credentials>,
+    #[serde(skip)]
+    path: PathBuf,
 }
 
-/// Print an access token for curl, of somebody whom `cargo xtask up --seed` has made.
-#[derive(Args)]
-pub struct Token {
-    /// As whom
-    #[arg(long, value_enum)]
-    role: Called,
-    /// Where the shop's databases are; `.spin` beside spin.toml if it is not given
-    #[arg(long)]
-    state_dir: Option<PathBuf>,
+#[derive(Clone, Serialize, Deserialize)]
+struct Credentials {
+    role: Role,
+    email: String,
+    password: String,
 }
 
-/// Somebody with an account.
-#[derive(Clone, Debug)]
+/// Somebody who has signed in.
 pub struct Person {
-    pub email: String,
-    pub password: String,
-    /// Their id; of a seller also the seller's.
-    pub id: String,
+    /// What they are called.
+    pub name: &'static str,
+    /// What they are.
+    pub role: Role,
+    /// Their access token.
+    pub token: String,
+    credentials: Credentials,
+    id: String,
 }
 
-/// Mints tokens, with the key by which the shop verifies them.
-pub struct Mint(SigningKey);
-
-impl Mint {
-    /// With this key (32 bytes in base64url).
-    pub fn of(seed: &str) -> Result<Self> {
-        Ok(Self(SigningKey::parse(seed).context("signing_key")?))
-    }
-
-    /// The header of somebody who may do this.
-    pub fn authorization(&self, sub: &str, roles: &[Role], scope: Option<&str>) -> Result<HeaderValue> {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        let claims = Claims {
-            iss: ISSUER.into(),
-            aud: AUDIENCE.into(),
-            sub: sub.into(),
-            sid: format!("xtask-{sub}"),
-            jti: format!("xtask-{sub}-{now}"),
-            iat: now,
-            exp: now.saturating_add(24 * 3_600),
-            auth_time: now,
-            seq: 0,
-            roles: roles.to_vec(),
-            seller_id: roles.contains(&Role::Seller).then(|| sub.to_owned()),
-            scope: scope.map(str::to_owned),
+impl Kept {
+    /// What is kept beside these databases; made, if there is nothing.
+    pub fn open(state: &Path, address: SocketAddr) -> Result<Self> {
+        let kept = match Self::read(state)? {
+            Some(kept) => Self { address, ..kept },
+            None => Self { signing_key: random()?, address, people: BTreeMap::new(), path: path_in(state) },
         };
-        Ok(HeaderValue::from_str(&format!("Bearer {}", token::sign(&self.0, &claims)?))?)
+        kept.save()?;
+        Ok(kept)
     }
 
-    /// An operator who just signed in.
-    pub fn operator(&self) -> Result<HeaderValue> {
-        self.authorization("xtask", &[Role::Operator], None)
+    fn read(state: &Path) -> Result<Option<Self>> {
+        let path = path_in(state);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        };
+        let kept: Self = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        Ok(Some(Self { path, ..kept }))
+    }
+
+    /// Only its owner may read it. It is replaced as a whole, so that a kill leaves the old one.
+    fn save(&self) -> Result<()> {
+        let folder = self.path.parent().context("the file has no folder")?;
+        fs::create_dir_all(folder)?;
+        let fresh = self.path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()?;
+        Ok(fs::rename(&fresh, &self.path)?)
     }
 }
 
-/// The call, by whoever has this header.
-pub fn by(mut call: Call, authorization: &HeaderValue) -> Call {
-    call.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
-    call
+fn path_in(state: &Path) -> PathBuf {
+    state.join("xtask.json")
 }
 
-/// The key of the shop with these files: made once, and readable for its owner alone.
-pub fn signing_key(state: &Path) -> Result<String> {
-    let path = state.join("signing-key");
-    if let Ok(key) = fs::read_to_string(&path) {
-        return Ok(key.trim().to_owned());
-    }
-    let key = random()?;
-    write(&path, &key)?;
-    Ok(key)
+/// 32 bytes that nobody can guess, in base64url: a code, a password, the seed of a key.
+pub fn random() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(base64url::encode(&bytes))
 }
 
-/// Whoever wakes the context member has it publish its key.
-pub async fn wake(address: SocketAddr) -> Result<()> {
-    Client::connect(address).await?.send(crate::client::get("/.well-known/jwks.json")?).await?.json()?;
+/// A token that a signing key makes, for whom nobody has to sign in: it says what `claims` adds, for a day.
+pub fn mint(signing_key: &str, id: &str, claims: impl FnOnce(Claims) -> Claims) -> Result<String> {
+    let key = SigningKey::parse(signing_key).context("the variable signing_key is no key")?;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    Ok(token::sign(&key, &claims(Claims::new(id, id, now, now + 24 * 60 * 60)))?)
+}
+
+/// Has the shop publish the key that it was given: no context takes a token before.
+pub async fn publish_key(address: SocketAddr) -> Result<()> {
+    Client::connect(address).await?.send(get("/.well-known/jwks.json")?).await?.json()?;
     Ok(())
 }
 
-/// Signs up the people that a shop begins with, each once, and says who they are.
-pub async fn settle(address: SocketAddr, mint: &Mint, state: &Path) -> Result<Vec<(Called, Person)>> {
-    let wanted =
-        [Called::Operator, Called::Seller, Called::Courier, Called::Member, Called::Member].into_iter().zip(1..);
-    let file = state.join("people.json");
-    let known: Value = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    let mut client = Client::connect(address).await?;
-    let mut people = Vec::new();
-    for (called, number) in wanted {
-        let email = format!("{}{}@mealkit.example", name(called), if number == 5 { "2" } else { "" });
-        let kept = known.pointer(&format!("/people/{}/password", number - 1)).and_then(Value::as_str);
-        let password = kept.map_or_else(random, |kept| Ok(kept.to_owned()))?;
-        let body = json!({"email": email, "password": password, "name": name(called)});
-        let mut call = post("/members", &body)?;
-        call.headers_mut().insert("idempotency-key", HeaderValue::from_str(&format!("seed-{number}"))?);
-        let member = client.send(call).await?.json().with_context(|| {
-            format!("{email} was not signed up: is there an account whose password {} lacks?", file.display())
-        })?;
-        let id = member.get("id").and_then(Value::as_str).context("the answer has no id")?.to_owned();
-        let roles = json!({"roles": [name(called)]});
-        let assign = by(put(&format!("/members/{id}/roles"), &roles)?, &mint.operator()?);
-        client.send(assign).await?.json()?;
-        people.push((called, Person { email, password, id }));
+/// Signs everybody in, after having signed up who is not there yet; the operator is the shop's first, by this code. Nobody,
+/// if the shop has such accounts, or an operator, of whom nothing is kept here.
+pub async fn gather(client: &mut Client, kept: &mut Kept, code: &str) -> Result<Option<Vec<Person>>> {
+    if !kept.people.is_empty() {
+        say(format!("The people are those of an earlier start; their passwords are kept in {}.", kept.path.display()));
     }
-    let kept: Vec<_> = people
-        .iter()
-        .map(|(called, it)| json!({"role": name(*called), "email": it.email, "password": it.password, "id": it.id}))
-        .collect();
-    write(&file, &serde_json::to_string_pretty(&json!({"url": format!("http://{address}"), "people": kept}))?)?;
-    Ok(people)
+    let mut people: Vec<Person> = Vec::new();
+    for (name, role) in CAST {
+        let known = kept.people.get(name).cloned();
+        let credentials = match &known {
+            Some(credentials) => credentials.clone(),
+            None => Credentials { role, email: format!("{name}@mealkit.example"), password: random()? },
+        };
+        kept.people.insert(name.to_owned(), credentials.clone());
+        // Before they sign up, so that no account is left whose password nobody knows.
+        kept.save()?;
+        let signed_in = match &known {
+            Some(_) => sign_in(client, &credentials).await?,
+            None => None,
+        };
+        let (id, token) = match signed_in {
+            Some(it) => it,
+            None => {
+                if let Some(refusal) = sign_up(client, name, &credentials, code).await? {
+                    kept.people.remove(name);
+                    kept.save()?;
+                    say(format!(
+                        "Nobody was signed up, and nothing seeded; {} is not taken: {refusal}",
+                        credentials.email
+                    ));
+                    return Ok(None);
+                }
+                sign_in(client, &credentials).await?.with_context(|| format!("{name} could not sign in"))?
+            }
+        };
+        // Every time: the last start may have been ended before it came to this. Who has the role already keeps it.
+        if let (Some(operator), Role::Seller | Role::Courier) = (people.first(), role) {
+            let seller = (role == Role::Seller).then_some(SELLER);
+            let roles = put(&format!("/members/{id}/roles"), &json!({"roles": [role], "seller_id": seller}))?;
+            client.send(by(&operator.token, roles)?).await?.json()?;
+        }
+        people.push(Person { name, role, token, credentials, id });
+    }
+    Ok(Some(people))
+}
+
+/// Why not, if the shop knows them already, or had its first operator.
+async fn sign_up(client: &mut Client, name: &str, credentials: &Credentials, code: &str) -> Result<Option<String>> {
+    let Credentials { role, email, password } = credentials;
+    let code = (*role == Role::Operator).then_some(code);
+    let body = json!({"email": email, "password": password, "name": name, "first_operator": code});
+    let answer = client.send(post("/members", &body)?).await?;
+    if matches!(answer.status, StatusCode::CONFLICT | StatusCode::FORBIDDEN) {
+        return Ok(Some(String::from_utf8_lossy(&answer.body).into_owned()));
+    }
+    answer.json().with_context(|| format!("{email} could not sign up"))?;
+    Ok(None)
+}
+
+/// Their id and a token, if they have an account with this password.
+async fn sign_in(client: &mut Client, credentials: &Credentials) -> Result<Option<(String, String)>> {
+    let body = json!({"email": credentials.email, "password": credentials.password});
+    let answer = client.send(post("/sessions", &body)?).await?;
+    if answer.status == StatusCode::UNAUTHORIZED {
+        return Ok(None);
+    }
+    let grant = answer.json().with_context(|| format!("{} could not sign in", credentials.email))?;
+    let text = |field: &str| grant.get(field).and_then(Value::as_str).map(str::to_owned);
+    let found = text("member_id").zip(text("access_token"));
+    found.context("the answer to POST /sessions has no access token").map(Some)
+}
+
+/// Says who is there, and how curl is them.
+pub fn introduce(people: &[Person], address: SocketAddr) {
+    say(
+        "\nPeople, and how curl is them (a token is good for 10 minutes; `cargo xtask token --role …` prints a new one):",
+    );
+    for Person { name, credentials: Credentials { email, password, .. }, token, id, .. } in people {
+        print(format!(
+            "\n{name}: {email} {password} (id {id})\n\
+             curl -s http://{address}/members/me -H 'authorization: Bearer {token}'"
+        ));
+    }
+}
+
+/// Print an access token.
+#[derive(Args)]
+pub struct Token {
+    /// Of whom: member, seller, courier or operator
+    #[arg(long, value_parser = role)]
+    role: Role,
+    /// Where the shop answers; where `up` started it last, if it is not given
+    #[arg(long)]
+    url: Option<Uri>,
+    /// Where its databases are, as it was given to `up`
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
 }
 
 impl Token {
     /// Signs in, and prints the token and nothing else.
     pub async fn run(self, project: &Project) -> Result<()> {
-        let state = self.state_dir.unwrap_or_else(|| project.root.join(".spin"));
-        let file = state.join("people.json");
-        let text = fs::read(&file)
-            .with_context(|| format!("there is no {}; `cargo xtask up --seed` makes the people", file.display()))?;
-        let known: Value = serde_json::from_slice(&text)?;
-        let people = known.get("people").and_then(Value::as_array).context("nobody is in it")?;
-        let person = people.iter().find(|it| it.get("role").and_then(Value::as_str) == Some(name(self.role)));
-        let (person, url) = (person.context("nobody is that")?, known.get("url").and_then(Value::as_str));
-        let address: SocketAddr = url.and_then(|url| url.strip_prefix("http://")).context("no address")?.parse()?;
-        let mut client = Client::connect(address).await.context("does the shop run?")?;
-        let credentials = json!({"email": person.get("email"), "password": person.get("password")});
-        let grant = client.send(post("/sessions", &credentials)?).await?.json()?;
-        match grant.get("access_token").and_then(Value::as_str) {
-            Some(token) => print(token),
-            None => bail!("the answer has no token"),
-        }
+        let state = self.state_dir.unwrap_or_else(|| project.state());
+        let kept = Kept::read(&state)?;
+        let kept = kept.with_context(|| format!("nobody is known in {}: cargo xtask up --seed", state.display()))?;
+        let somebody = CAST.iter().filter(|(_, role)| *role == self.role).find_map(|(name, _)| kept.people.get(*name));
+        let somebody = somebody.context("the shop was started without people: cargo xtask up --seed")?;
+        let address = self.url.as_ref().map_or(Ok(kept.address), address_of)?;
+        let mut client = Client::connect(address).await?;
+        let signed_in = sign_in(&mut client, somebody).await?;
+        let (_, token) = signed_in.with_context(|| {
+            format!("the shop at {address} does not know {}: cargo xtask up --seed", somebody.email)
+        })?;
+        print(token);
         Ok(())
     }
 }
 
-fn name(called: Called) -> &'static str {
-    match called {
-        Called::Member => "member",
-        Called::Seller => "seller",
-        Called::Courier => "courier",
-        Called::Operator => "operator",
-    }
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| format!("the roles are {}", Role::ALL.map(Role::name).join(", ")))
 }
 
-fn random() -> Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    Ok(base64url::encode(&bytes))
+fn address_of(url: &Uri) -> Result<SocketAddr> {
+    ensure!(url.scheme_str() == Some("http"), "--url {url}: write it as http://host:port");
+    let host = url.host().context("--url has no host")?.trim_matches(['[', ']']);
+    let mut found = (host, url.port_u16().unwrap_or(80)).to_socket_addrs()?;
+    found.next().with_context(|| format!("--url {url}: {host} is not known"))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_stays_and_is_its_owners() {
+        let state = tempfile::tempdir().unwrap();
+        let (one, other) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        assert!(Kept::read(state.path()).unwrap().is_none());
+        let first = Kept::open(state.path(), one).unwrap();
+        let second = Kept::open(state.path(), other).unwrap();
+        assert_eq!((&first.signing_key, second.address), (&second.signing_key, other));
+        let mode = fs::metadata(path_in(state.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(|| path.display().to_string())
+
+    #[test]
+    fn a_minted_token_is_taken_by_the_key() {
+        let seed = random().unwrap();
+        let token = mint(&seed, "cron", |claims| Claims { scope: Some("catch-up".into()), ..claims }).unwrap();
+        let key = SigningKey::parse(&seed).unwrap().public();
+        let claims = token::Unverified::parse(&token).unwrap().verify(&key, 0).unwrap();
+        assert_eq!((claims.sub.as_str(), claims.scope.as_deref()), ("cron", Some("catch-up")));
+        assert_ne!(seed, random().unwrap());
+    }
+
+    #[test]
+    fn an_url_says_host_and_port() {
+        let address = |url: &str| address_of(&url.parse().unwrap());
+        assert_eq!(address("http://127.0.0.1:4000").unwrap(), "127.0.0.1:4000".parse().unwrap());
+        assert_eq!(address("http://[::1]:4000/").unwrap(), "[::1]:4000".parse().unwrap());
+        assert!(address("https://127.0.0.1").is_err());
+    }
 }

@@ -33,6 +33,11 @@ impl Project {
         self.root.join("target")
     }
 
+    /// Where the databases of the shop are, if nobody says otherwise; so does Spin.
+    pub fn state(&self) -> PathBuf {
+        self.root.join(".spin")
+    }
+
     /// The manifest of the shop.
     pub fn spin_toml(&self) -> PathBuf {
         self.root.join("spin.toml")

@@ -3,20 +3,21 @@
 use std::{
     env,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf, absolute},
+    path::{PathBuf, absolute},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use token::Claims;
 use tokio::time::sleep;
 
 use crate::{
     app::{App, Launch},
     build,
-    client::{Client, post_nothing},
+    client::{Client, by, post_nothing},
     console::{say, short},
-    people::{self, Mint, by},
+    people::{self, Kept},
     process::Ending,
     project::Project,
     redis::{Redis, ping, without_password},
@@ -40,7 +41,7 @@ pub struct Up {
     /// Where to listen; a free port is taken instead of one that is not free
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Register a few kits to begin with
+    /// Sign up some people, register a few kits, and place an order, to begin with
     #[arg(long)]
     seed: bool,
     /// Show the components' log lines, too; they are in `logs/` beside the databases in any case
@@ -83,12 +84,15 @@ impl Up {
         let mut ending = Ending::new()?;
         let bells = self.choose_bells(project).await?;
         let listen = free_address(self.listen)?;
-        let state = absolute(self.state_dir.take().unwrap_or_else(|| project.root.join(".spin")))?;
-        let key = match self.variable("signing_key", project).filter(|key| !key.is_empty()) {
-            Some(given) => given,
-            None => people::signing_key(&state)?,
-        };
-        let mint = Mint::of(&key)?;
+        let state = absolute(self.state_dir.take().unwrap_or_else(|| project.state()))?;
+        let mut kept = Kept::open(&state, listen)?;
+        let given = |name| self.variable(name, project).filter(|value| !value.is_empty());
+        kept.signing_key = given("signing_key").unwrap_or(kept.signing_key);
+        let code = given("first_operator").map_or_else(people::random, Ok)?;
+        let mut secrets = vec![("signing_key", kept.signing_key.clone())];
+        if self.seed {
+            secrets.push(("first_operator", code.clone()));
+        }
         let launch = Launch {
             program,
             manifest: match bells.redis_address {
@@ -98,16 +102,15 @@ impl Up {
             listen,
             metrics: None,
             logs: self.logs,
-            state: state.clone(),
+            state,
             variables: self.variables_with(&bells),
-            // Where no list of processes shows it.
-            secrets: vec![("signing_key".to_owned(), key)],
+            secrets,
             output: None,
         };
         let mut app = launch.start()?;
         let outcome = tokio::select! {
             () = ending.asked() => Ok(()),
-            outcome = serve(&mut app, listen, &mint, self.seed.then_some(&*state)) => outcome,
+            outcome = serve(&mut app, kept, self.seed.then_some(&*code)) => outcome,
         };
         end(app, bells, &mut ending).await;
         outcome
@@ -178,8 +181,7 @@ impl Up {
 
     /// The variables that were given, and what the choice of the bells means for them.
     fn variables_with(&self, bells: &Bells) -> Vec<(String, String)> {
-        let ours = ["bell", "redis_address", "signing_key"];
-        let others = self.variables.iter().filter(|(name, _)| !ours.contains(&&**name)).cloned();
+        let others = self.variables.iter().filter(|(name, _)| name != "bell" && name != "redis_address").cloned();
         let chosen = match &bells.redis_address {
             Some(address) => vec![("bell", "redis"), ("redis_address", address)],
             None => vec![("bell", "http")],
@@ -188,35 +190,42 @@ impl Up {
     }
 }
 
-/// Waits for the first answer, and then for the end of the app.
-async fn serve(app: &mut App, listen: SocketAddr, mint: &Mint, seeded: Option<&Path>) -> Result<()> {
+/// Waits for the first answer, has a shop to begin with if there is a code for its first operator, and waits for the end of
+/// the app.
+async fn serve(app: &mut App, mut kept: Kept, code: Option<&str>) -> Result<()> {
+    let listen = kept.address;
     let time = app.answers("/products").await?;
+    people::publish_key(listen).await?;
     say(format!("\nThe shop answers at http://{listen}, {} after its start. Ctrl-C ends it.", short(time)));
     say(format!("Every {} it is told to catch up, as a cron does where it is deployed.", short(CATCH_UP)));
-    people::wake(listen).await?;
-    if let Some(state) = seeded {
-        seed::seed(listen, mint, state).await?;
-    } else {
-        say(format!("Try: curl -s http://{listen}/products (with --seed there are kits to begin with)\n"));
+    match code {
+        Some(code) => seed::seed(&mut kept, code).await?,
+        None => say(format!(
+            "Try: curl -s http://{listen}/products (with --seed there are people and kits to begin with)\n"
+        )),
     }
     tokio::select! {
         status = app.process.ended() => bail!("the app has ended by itself ({}); what it printed says why", status?),
-        () = catch_up_now_and_then(listen, mint) => Ok(()),
+        () = catch_up_now_and_then(&kept) => Ok(()),
     }
 }
 
 /// What a cron does where the shop is deployed: whatever was left open is settled, though nobody asks.
-async fn catch_up_now_and_then(listen: SocketAddr, mint: &Mint) {
+async fn catch_up_now_and_then(kept: &Kept) {
     loop {
         sleep(CATCH_UP).await;
-        let answer = async {
-            let call = by(post_nothing("/catch-up")?, &mint.authorization("xtask", &[], Some("catch-up"))?);
-            Client::connect(listen).await?.send(call).await?.json()
-        };
-        if let Err(error) = answer.await {
+        if let Err(error) = catch_up(kept).await {
             say(format!("The catch-up failed, and is tried again in {}: {error:#}", short(CATCH_UP)));
         }
     }
+}
+
+/// By a service that may do nothing else. It needs no operator, for there may be none.
+async fn catch_up(kept: &Kept) -> Result<()> {
+    let scope = Some("catch-up".to_owned());
+    let token = people::mint(&kept.signing_key, "xtask", |claims| Claims { scope, ..claims })?;
+    let call = by(&token, post_nothing("/catch-up")?)?;
+    Client::connect(kept.address).await?.send(call).await?.json().map(drop)
 }
 
 /// Ends the app and then its Redis; asked a second time, at once.

@@ -71,3 +71,23 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
 }
+
+impl Claims {
+    /// What every token says: whose it is, for which session, and from when until when. It allows nothing yet.
+    pub fn new(sub: &str, sid: &str, iat: i64, exp: i64) -> Self {
+        Self {
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            sub: sub.into(),
+            sid: sid.into(),
+            jti: sid.into(),
+            iat,
+            exp,
+            auth_time: iat,
+            seq: 0,
+            roles: Vec::new(),
+            seller_id: None,
+            scope: None,
+        }
+    }
+}
