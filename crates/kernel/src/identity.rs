@@ -35,6 +35,9 @@ pub enum Refused {
     Token(&'static str),
     #[error("the call is not taken: {0}")]
     Call(&'static str),
+    /// The shop signed it, at another time than it is here.
+    #[error("the call is from another time")]
+    Clock,
     #[error(transparent)]
     Failed(#[from] Error),
 }

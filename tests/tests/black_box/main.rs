@@ -34,6 +34,7 @@ mod retention;
 mod rolling;
 mod scenarios;
 mod search;
+mod signed;
 mod slow_bodies;
 mod stock;
 mod storm;

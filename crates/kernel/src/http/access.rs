@@ -6,6 +6,7 @@
 use super::{BODY_LIMIT, Problem, layer, only_line};
 use crate::{
     actor::{Actor, Member, Role},
+    call::SCHEME,
     correlation::Trace,
     identity::{Identity, Refused},
 };
@@ -214,7 +215,16 @@ impl From<Refused> for Problem {
                 format!("The access token is not taken: {why}. Sign in again."),
                 Some("invalid_token"),
             ),
-            Refused::Call(why) => Self::unauthenticated(format!("This is for contexts of the shop: {why}."), None),
+            Refused::Call(why) => {
+                let detail = format!("This is for contexts of the shop: {why}.");
+                Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+                    .challenging(SCHEME.to_owned())
+                    .caused_by(why)
+            }
+            Refused::Clock => {
+                let detail = "It is more than a minute since the call was signed, or the clocks differ.";
+                Self::new(StatusCode::UNAUTHORIZED, "clock", detail).challenging(SCHEME.to_owned()).caused_by(refused)
+            }
             Refused::Failed(error) => error.into(),
         }
     }

@@ -117,7 +117,8 @@ async fn each_access_lets_in_whom_it_names() {
             match status {
                 401 => {
                     reply.assert_problem(401, "unauthenticated");
-                    assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"mealkit\"");
+                    let wanted = if path == "/contexts" { "Mealkit-HMAC-SHA256" } else { "Bearer realm=\"mealkit\"" };
+                    assert_eq!(reply.header("www-authenticate"), wanted);
                 }
                 403 => {
                     reply.assert_problem(403, "forbidden");

@@ -3,7 +3,6 @@
 
 mod bell;
 mod bodies;
-mod calls;
 mod catch_up;
 mod committing;
 mod dead_letters;
