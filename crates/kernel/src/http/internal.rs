@@ -34,7 +34,7 @@ pub const METRICS: &str = "/internal/metrics";
 /// `…/{sequence}/discard`.
 pub const DEAD_LETTERS: &str = "/internal/dead-letters";
 
-pub(super) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Routes {
+pub(crate) fn routes<C: Context>(kernel: &Arc<Kernel<C>>) -> Routes {
     Routes::new()
         .post(CATCH_UP, Access::Context, catch_up::<C>)
         .post(SETTLE, Access::Context, settle::<C>)

@@ -5,7 +5,7 @@ mod answer;
 mod browser;
 mod condition;
 mod extract;
-mod internal;
+pub(crate) mod internal;
 pub(crate) mod layer;
 mod line;
 mod problem;

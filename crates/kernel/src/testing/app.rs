@@ -4,7 +4,7 @@ use super::{Native, authorization, everybody};
 use crate::{
     Context, Kernel,
     call::Keys,
-    http::{INTERNAL, Layer, Routes, layer, only_line},
+    http::{Declared, INTERNAL, Layer, Routes, internal, layer, only_line},
     identity::Identity,
 };
 use axum::{Router, body::Bytes};
@@ -56,6 +56,11 @@ impl<C: Context> App<C> {
     pub async fn ask(&self, who: &str, method: &str, path: &str, body: Option<Json>) -> Reply {
         self.call(method, path, &[("authorization", who)], body).await
     }
+}
+
+/// What a context declares of its routes, the internal ones included.
+pub fn declared<C: Context>(kernel: &Arc<Kernel<C>>, routes: Routes) -> Vec<Declared> {
+    routes.merge(internal::routes(kernel)).declared().cloned().collect()
 }
 
 /// What a route answered.

@@ -15,7 +15,7 @@ mod native;
 mod person;
 pub mod scenario;
 
-pub use app::{App, Reply, call, guarded};
+pub use app::{App, Reply, call, declared, guarded};
 pub use event::{event, event_with, id};
 pub use fault::Hold;
 pub use native::Native;

@@ -144,7 +144,8 @@ impl Native {
         let sql = "INSERT INTO event (id, source, type, version, subject, time, correlation_id, causation_id, \
             traceparent, authtype, authid, data) SELECT value ->> 'id', value ->> 'source', value ->> 'type', \
             coalesce(?2, value ->> 'version'), value ->> 'subject', value ->> 'time', value ->> 'correlation_id', \
-            value ->> 'causation_id', value ->> 'traceparent', value ->> 'authtype', value ->> 'authid', value -> 'data' FROM json_each(?1) RETURNING seq";
+            value ->> 'causation_id', value ->> 'traceparent', value ->> 'authtype', value ->> 'authid', \
+            value -> 'data' FROM json_each(?1) RETURNING seq";
         self.sql(sql, vec![row.to_string().into(), version]).first().and_then(|row| row.first()?.integer()).unwrap()
     }
 

@@ -13,6 +13,7 @@ mod migration;
 mod patience;
 mod plans;
 mod schema;
+mod signed_calls;
 mod tally;
 mod unit_of_work;
 mod upgrade;
