@@ -1,7 +1,7 @@
 //! Passwords: argon2id with what OWASP asks for (19 MiB, twice), a salt each, and a pepper
 //! (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>).
 
-use crate::secrets::{Secrets, random};
+use crate::secrets::{Secrets, composed, random};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use token::base64url;
@@ -55,7 +55,7 @@ fn hash(password: &str, salt: &[u8], memory: u32, times: u32, secrets: &Secrets)
     let pepper = secrets.pepper();
     let argon2 = Argon2::new_with_secret(&pepper, Algorithm::Argon2id, Version::V0x13, params).map_err(|_| Unhashed)?;
     let mut hash = [0; 32];
-    argon2.hash_password_into(password.as_bytes(), salt, &mut hash).map_err(|_| Unhashed)?;
+    argon2.hash_password_into(composed(password).as_bytes(), salt, &mut hash).map_err(|_| Unhashed)?;
     Ok(hash)
 }
 
@@ -115,4 +115,28 @@ pub fn is_common(password: &str) -> bool {
     let mut characters = folded.chars();
     let first = characters.next();
     COMMON.contains(&folded.as_str()) || characters.all(|it| Some(it) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Password, Unhashed, is_common};
+    use crate::secrets::Secrets;
+
+    #[test]
+    fn a_password_is_known_again_by_whoever_has_the_secret_and_however_it_is_typed() -> Result<(), Unhashed> {
+        let secrets = Secrets::new("a secret");
+        let kept = Password::hash("caf\u{e9} crème", &secrets)?;
+        assert!(Password::verify(Some(&kept), "cafe\u{301} crème", &secrets)?);
+        assert!(!Password::verify(Some(&kept), "Caf\u{e9} crème", &secrets)?);
+        assert!(!Password::verify(Some(&kept), "caf\u{e9} crème", &Secrets::new("another"))?);
+        assert!(!Password::verify(None, "", &secrets)?, "nobody has no password");
+        assert_ne!(kept, Password::hash("caf\u{e9} crème", &secrets)?, "each has a salt of its own");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_guessed_first_is_none() {
+        assert!(is_common("PassWord") && is_common("11111111") && is_common("ㅋㅋㅋㅋㅋㅋㅋㅋ"));
+        assert!(!is_common("a good password"));
+    }
 }

@@ -10,6 +10,11 @@ const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizer::new_nfc()
 /// How long the number is that each seal has of its own, in bytes.
 const NONCE: usize = 24;
 
+/// A text as it was typed, whichever keyboard composed its characters or did not.
+pub fn composed(text: &str) -> String {
+    NFC.normalize(text).into_owned()
+}
+
 /// Random bytes, from the platform.
 ///
 /// # Errors
@@ -43,7 +48,7 @@ impl Secrets {
 
     /// What an e-mail is found by. Case does not count: nobody tells two people apart by it.
     pub fn email_hash(&self, email: &str) -> String {
-        let folded = NFC.normalize(email.trim()).to_lowercase();
+        let folded = composed(email.trim()).to_lowercase();
         base64url::encode(&mac::of(&self.key("e-mail"), &[folded.as_bytes()]))
     }
 
